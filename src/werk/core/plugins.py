@@ -1,0 +1,66 @@
+"""Names become objects: adapters are found by entry point, ours by the same path as a stranger's."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from werk.core.errors import InputError, unknown
+
+
+def known(port: str) -> dict[str, EntryPoint]:
+    """The adapters installed for a port, by name."""
+    return {point.name: point for point in entry_points(group=f"werk.{port}")}
+
+
+def adapter(port: str, use: str) -> type:
+    """The adapter class a setting names: an installed name (`delta`) or `package.module:Class`.
+
+    Raises `InputError` naming the known adapters, or the missing library and its extra.
+    """
+    if ":" in use:
+        module, _, attribute = use.partition(":")
+        return _checked(port, use, lambda: getattr(importlib.import_module(module), attribute))
+    points = known(port)
+    if use not in points:
+        raise unknown(f"{port} adapter", use, points, code="adapter-unknown")
+    return _checked(port, use, points[use].load)
+
+
+def build(port: str, use: str, settings: Mapping[str, object]) -> object:
+    """An adapter built from its settings: the constructor's keywords are its settings."""
+    cls = adapter(port, use)
+    accepted = inspect.signature(cls).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    for name in settings:
+        if name not in accepted and not open_ended:
+            raise unknown(f"setting of {port} '{use}'", name, accepted, code="setting-unknown")
+    missing = [n for n, p in accepted.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD and n not in settings]
+    if missing:
+        raise InputError(
+            f"{port} '{use}' needs the setting '{missing[0]}'.",
+            code="setting-missing",
+            hint=f"Add it under [{port}] in werk.toml.",
+        )
+    built: object = cls(**settings)
+    return built
+
+
+def _checked(port: str, use: str, load: object) -> type:
+    assert callable(load)
+    try:
+        cls = load()
+    except ModuleNotFoundError as missing:
+        extra = use if ":" not in use else ""
+        fix = f"pip install 'werk[{extra}]'" if extra else f"pip install {missing.name}"
+        raise InputError(
+            f"{port} '{use}' needs '{missing.name}', which is not installed.", code="library-missing", hint=fix
+        ) from missing
+    except AttributeError as absent:
+        raise InputError(
+            f"{port} '{use}' cannot be found: {absent}.", code="adapter-unknown", hint="Check the module and class name."
+        ) from absent
+    assert isinstance(cls, type)
+    return cls

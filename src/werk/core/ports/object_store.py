@@ -1,0 +1,35 @@
+"""Blobs by key: payloads, model packages, reports, signed heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    key: str
+    size_bytes: int
+
+
+class ObjectStore(Protocol):
+    """Keys are `/`-separated segments of letters, digits, `.`, `_`, `-`; values are bytes.
+
+    1. `put` of one key is atomic: a reader sees the old or the new bytes, never a part; a kill leaves no half object.
+    2. `put(if_absent=True)` leaves existing objects alone and returns the keys it wrote; two racing writers: exactly one wins.
+    3. `get` returns the bytes of every key asked for; a missing one is an `InputError` naming it.
+    4. `list` yields keys below a prefix in sorted order.
+    5. `delete` of a missing key is not an error.
+    6. A key outside the alphabet, absolute, empty or with `..` is an `InputError`.
+    """
+
+    def put(self, objects: Mapping[str, bytes], *, if_absent: bool = False) -> list[str]: ...
+
+    def get(self, keys: Sequence[str]) -> dict[str, bytes]: ...
+
+    def exists(self, keys: Sequence[str]) -> set[str]: ...
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]: ...
+
+    def delete(self, keys: Sequence[str]) -> None: ...

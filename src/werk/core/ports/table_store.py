@@ -1,0 +1,78 @@
+"""Versioned tables: append, replace, read any version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class ArrowStream(Protocol):
+    """Anything that exports the Arrow C stream interface (polars, pyarrow, duckdb, arro3 ...)."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TableVersion:
+    """One committed version. `notes` is what the writer attached (run, source, contract ...)."""
+
+    table: str
+    version: int
+    at: datetime
+    operation: str
+    notes: Mapping[str, str]
+
+
+class TableStore(Protocol):
+    """Tables with versions 0, 1, 2 ...; names are `zone.table`.
+
+    1. `write` is atomic: a reader sees the whole new version or the old one; a killed writer leaves nothing visible.
+    2. `write` returns the new version; versions grow by one per commit and never change afterwards.
+    3. Two processes appending at once lose no row; conflicts are retried inside, from a fresh snapshot.
+    4. `once=(app, seq)`: a write whose `seq` is not above the app's last one changes nothing and returns the present version.
+    5. `read` gives exactly the rows of that version, whatever was written since; row order is not promised.
+    6. A schema that does not fit an append is an `InputError` naming the column; nothing is cast silently.
+       `replace` may change the schema.
+    7. `read` of an unknown table or version is an `InputError`; `version` of an unknown table is None.
+    """
+
+    def write(
+        self,
+        table: str,
+        data: ArrowStream,
+        *,
+        mode: Literal["append", "replace"] = "append",
+        once: tuple[str, int] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> int: ...
+
+    def read(self, table: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> ArrowStream: ...
+
+    def version(self, table: str) -> int | None: ...
+
+    def history(self, table: str) -> list[TableVersion]:
+        """Newest first."""
+        ...
+
+    def tables(self) -> list[str]: ...
+
+
+@runtime_checkable
+class LazyTables(Protocol):
+    """A capability beyond the port: a lazy frame with filters and columns pushed down to the files."""
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame: ...
+
+
+@runtime_checkable
+class PhysicalTables(Protocol):
+    """A capability beyond the port: every file below the store, for backup and restore."""
+
+    def files(self, table: str, version: int) -> list[str]: ...
+
+    def location(self, table: str) -> str: ...
