@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from werk.core.canonical import digest_of
+from werk.core.canonical import JSON, digest_of
 from werk.core.journal import Change, Column, Fact, NewFact, Projection, Row, Upsert
 from werk.core.platform import Platform
 from werk.monitoring.verdict import MonitorVerdict
@@ -42,8 +42,13 @@ def timeline(p: Platform, mv: str) -> list[Row]:
 
 
 def _facts(mv: str, said: MonitorVerdict, run: str | None) -> Iterable[NewFact]:
-    core = {"monitor": said.monitor, "window": said.window, "sentence": said.sentence, "values": dict(said.values)}
-    checked = {**core, "verdict": said.verdict, "report_key": None}
+    core: dict[str, JSON] = {
+        "monitor": said.monitor,
+        "window": said.window,
+        "sentence": said.sentence,
+        "values": dict(said.values),
+    }
+    checked: dict[str, JSON] = {**core, "verdict": said.verdict, "report_key": None}
     key = f"monitor/{mv}/{said.window}/{said.monitor}/{digest_of(checked)}"
     yield NewFact("monitor.checked", mv, checked, run, key)
     if said.verdict == "violation":
