@@ -1,0 +1,87 @@
+"""A model as the prediction server holds it: numbers in, numbers out, no data frame library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from werk.core.canonical import canonical_json, token_digest
+from werk.core.errors import InputError
+from werk.core.ports.model_format import ModelFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a prediction depends on, and how it came to be. `categories` are sorted; an unknown value is missing."""
+
+    estimator: object
+    format: str
+    features: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    target: str
+    task: str
+    key: tuple[str, ...]
+    params: Mapping[str, object] = field(default_factory=dict)
+    seed: int = 0
+
+
+def model_json(model: Model) -> bytes:
+    """Everything about a model but its estimator, in canonical bytes."""
+    names = ("format", "features", "target", "task", "key", "seed")
+    facts: dict[str, object] = {name: getattr(model, name) for name in names}
+    return canonical_json({**facts, "categories": dict(model.categories), "params": dict(model.params)}).encode()
+
+
+def restored(described: bytes, estimator: object) -> Model:
+    """The model of a `model_json` and its estimator."""
+    try:
+        facts = json.loads(described)
+        facts["categories"] = {name: tuple(values) for name, values in facts["categories"].items()}
+        facts["features"], facts["key"] = tuple(facts["features"]), tuple(facts["key"])
+        return Model(estimator=estimator, **facts)
+    except (ValueError, KeyError, TypeError, AttributeError) as damage:
+        raise InputError("This model.json is damaged.", code="model-damaged", hint="Package the model again.") from damage
+
+
+def canonical_hash(form: ModelFormat, model: Model) -> str:
+    """What a prediction depends on: the estimator, the features in order, the categories, the target and the task."""
+    parts = [form.digest(model.estimator), model.features, dict(model.categories), model.target, model.task]
+    return f"werk-canon/1:{model.format}:{token_digest(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """Built once per server from a package's bytes; answers JSON rows bit for bit as the batch path does."""
+
+    model: Model
+    form: ModelFormat
+
+    @classmethod
+    def of(cls, described: bytes, form: ModelFormat, data: bytes) -> ServedModel:
+        return cls(restored(described, form.load(data)), form)
+
+    def predict_rows(self, rows: Sequence[Mapping[str, object]]) -> NDArray[np.float64]:
+        values = np.empty((len(rows), len(self.model.features)), dtype=np.float64)
+        for at, name in enumerate(self.model.features):
+            codes = {value: float(code) for code, value in enumerate(self.model.categories.get(name, ()))}
+            known = codes if name in self.model.categories else None
+            values[:, at] = [_number(name, row, known) for row in rows]
+        return self.form.predict(self.model.estimator, values)
+
+
+def _number(name: str, row: Mapping[str, object], codes: Mapping[str, float] | None) -> float:
+    if name not in row:
+        raise InputError(f"A row lacks the feature '{name}'.", code="feature-missing", hint="Send null for a missing value.")
+    value = row[name]
+    if value is None:
+        return np.nan
+    if codes is not None and isinstance(value, str):
+        return codes.get(value, np.nan)
+    if codes is None and isinstance(value, int | float):
+        return float(value)
+    wanted = "text" if codes is not None else "a number"
+    raise InputError(f"Feature '{name}' needs {wanted}, not {value!r}.", code="feature-type", hint="Send the training type.")

@@ -1,0 +1,26 @@
+"""What each feature added to each prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from werk.core.errors import InputError
+from werk.core.platform import Platform
+from werk.core.ports.model_format import Explains
+from werk.models.compiled import Model
+from werk.models.fit import Rows, matrix
+
+
+def explain(p: Platform, model: Model, frame: Rows) -> NDArray[np.float64]:
+    """Additive attributions (n, k + 1) in margin space, the base value last."""
+    form = p.model_format[model.format]
+    if not isinstance(form, Explains):
+        raise InputError(f"Format '{model.format}' explains nothing.", code="explain-unsupported", hint="Use lightgbm.")
+    return form.contributions(model.estimator, matrix(model, frame))
+
+
+def importance(attributions: NDArray[np.float64], model: Model) -> dict[str, float]:
+    """Mean absolute attribution of every feature."""
+    sizes = np.abs(attributions[:, :-1]).mean(axis=0)
+    return dict(zip(model.features, map(float, sizes), strict=True))
