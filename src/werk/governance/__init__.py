@@ -1,0 +1,19 @@
+"""Who acts, what was planned, and how sure we are that two people are two."""
+
+from werk.governance.actors import actor_named, actor_of, assurance_of, enrol, issue_token
+from werk.governance.facts import PROJECTIONS
+from werk.governance.plan import Plan, RiskClass, load_plan, record_plan, recorded_plan
+
+__all__ = [
+    "PROJECTIONS",
+    "Plan",
+    "RiskClass",
+    "actor_named",
+    "actor_of",
+    "assurance_of",
+    "enrol",
+    "issue_token",
+    "load_plan",
+    "record_plan",
+    "recorded_plan",
+]
