@@ -1,0 +1,109 @@
+"""Put an approved version behind an endpoint, or the one before it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from werk.core.canonical import JSON, digest_of, sha256_hex
+from werk.core.errors import InputError, Refused, Tampered
+from werk.core.journal import Fact, NewFact, Row
+from werk.core.nouns import ModelVersion, new_id
+from werk.core.platform import Platform
+from werk.serving.manifest import Manifest, endpoints, place, read_manifest, write_manifest
+
+FILES = ("model.bin", "model.json")
+
+
+def deploy(
+    p: Platform,
+    mv: ModelVersion,
+    directory: Path,
+    endpoint: str | None = None,
+    *,
+    cause: JSON = None,
+    tokens: Sequence[str] | None = None,
+) -> str:
+    """Serve an approved version at an endpoint (named like the model unless said) and return the deployment's id.
+
+    The files come first, then the fact, and the manifest that the server follows last. With a `cause` (the approval's
+    `{seq, kind}`) a second call returns the first deployment and adds no fact. `tokens` are sha256 of the tokens that may
+    call; without, an endpoint keeps those it has.
+    """
+    name = endpoint or mv.model
+    version = _approved(p, mv)
+    folder, sums = _copy(p, str(version["package_key"]), str(version["canonical_hash"]), directory)
+    created, fact = _create(p, name, version, cause)
+    if created or _newest(p, name) == fact.subject:
+        kept = _tokens(directory, name) if tokens is None else tuple(sorted(tokens))
+        written = Manifest(name, fact.subject, mv.model, mv.version, str(version["canonical_hash"]), folder, sums, kept)
+        write_manifest(directory, written)
+    return fact.subject
+
+
+def rollback(p: Platform, endpoint: str, directory: Path) -> str:
+    """Deploy again what this endpoint answered with before its present version; returns the new deployment's id."""
+    past = deployments(p, endpoint)
+    now = past[0] if past else None
+    before = next((row for row in past if now and row["version"] != now["version"]), None)
+    if now is None or before is None:
+        raise InputError(
+            f"The endpoint '{endpoint}' has had no other version to go back to.",
+            code="rollback-impossible",
+            hint="See its history with `deployments`, or deploy the version you want.",
+        )
+    target = ModelVersion(str(before["model"]), int(str(before["version"])))
+    return deploy(p, target, directory, endpoint, cause={"rollback_of": now["deployment"]})
+
+
+def deployments(p: Platform, endpoint: str) -> list[Row]:
+    """Everything this endpoint has answered with, newest first."""
+    return p.journal.rows("deployments", {"endpoint": endpoint}, order=("-seq",))
+
+
+def _newest(p: Platform, endpoint: str) -> str | None:
+    rows = p.journal.rows("deployments", {"endpoint": endpoint}, order=("-seq",), limit=1)
+    return str(rows[0]["deployment"]) if rows else None
+
+
+def _approved(p: Platform, mv: ModelVersion) -> Row:
+    rows = p.journal.rows("versions", {"model": mv.model, "version": mv.version})
+    if not rows:
+        raise InputError(f"There is no version {mv}.", code="version-unknown", hint="List the model's versions.")
+    if rows[0]["status"] != "approved":
+        raise Refused(f"{mv} is {rows[0]['status']}, not approved.", code="not-approved", hint=f"Ask for approval of {mv} first.")
+    return rows[0]
+
+
+def _create(p: Platform, endpoint: str, version: Row, cause: JSON) -> tuple[bool, Fact]:
+    fresh = new_id("dep")
+    body = {name: version[name] for name in ("model", "version", "canonical_hash", "package_key")}
+    dedupe = None if cause is None else f"deploy/{endpoint}/{version['model']}:{version['version']}/{digest_of(cause)}"
+    [fact] = p.journal.append(
+        [NewFact("deployment.created", fresh, {"endpoint": endpoint, "cause": cause, **body}, dedupe_key=dedupe)]
+    )
+    return fact.subject == fresh, fact
+
+
+def _copy(p: Platform, package_key: str, canonical_hash: str, directory: Path) -> tuple[str, dict[str, str]]:
+    keys = {file: f"{package_key}/{file}" for file in (*FILES, "manifest.json")}
+    stored = p.object_store.get(list(keys.values()))
+    signed = _signed_sums(stored[keys["manifest.json"]], canonical_hash)
+    folder = f"packages/{sha256_hex(package_key)[:20]}"
+    for file in FILES:
+        if sha256_hex(stored[keys[file]]) != signed[file]:
+            raise Tampered(f"The package's {file} is not what was signed.", code="package-tampered", hint="Package it again.")
+        place(directory / folder / file, stored[keys[file]])
+    return folder, signed
+
+
+def _signed_sums(manifest: bytes, canonical_hash: str) -> dict[str, str]:
+    described = json.loads(manifest)
+    if described["canonical_hash"] != canonical_hash:
+        raise Tampered("The package is not of the model that was registered.", code="package-tampered", hint="Register it again.")
+    return {file: described["files"][file] for file in FILES}
+
+
+def _tokens(directory: Path, endpoint: str) -> tuple[str, ...]:
+    return read_manifest(directory, endpoint).tokens if endpoint in endpoints(directory) else ()
