@@ -1,0 +1,174 @@
+"""Tables as Delta Lake folders, on disk or in S3."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from werk.core.errors import InputError, Transient, unknown
+from werk.core.ports.table_store import ArrowStream, TableVersion
+
+_TABLE = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")
+_NOTE = "note."
+_ATTEMPTS = 40
+_STORED_AS: dict[pl.DataType, pl.DataType] = {
+    pl.UInt8(): pl.Int16(),
+    pl.UInt16(): pl.Int32(),
+    pl.UInt32(): pl.Int64(),
+}
+
+
+class DeltaTableStore:
+    def __init__(self, path: str | Path, storage_options: Mapping[str, str] | None = None) -> None:
+        self._root = str(path).rstrip("/")
+        self._options = dict(storage_options or {})
+        if any(name.lower() == "aws_s3_allow_unsafe_rename" for name in self._options):
+            raise InputError(
+                "AWS_S3_ALLOW_UNSAFE_RENAME loses rows when two writers meet.",
+                code="setting-unsafe",
+                hint="Remove it: conditional put needs no such setting.",
+            )
+
+    def write(
+        self,
+        table: str,
+        data: ArrowStream,
+        *,
+        mode: Literal["append", "replace"] = "append",
+        once: tuple[str, int] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> int:
+        frame = _storable(pl.DataFrame(data))
+        for attempt in range(_ATTEMPTS):
+            present = self._open(table)
+            if present is not None and once is not None and _applied(present, once):
+                return present.version()
+            if present is not None and mode == "append":
+                _check_fits(table, frame, present)
+            try:
+                return self._commit(table, present, frame, mode, _properties(once, notes))
+            except CommitFailedError:
+                time.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+        raise Transient(f"'{table}' is too busy to be written.", code="table-busy", hint="Try again.")
+
+    def read(self, table: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> ArrowStream:
+        lazy = self.scan(table, version)
+        return (lazy if columns is None else lazy.select(columns)).collect()
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        return pl.scan_delta(self._at(table, version))
+
+    def version(self, table: str) -> int | None:
+        present = self._open(table)
+        return None if present is None else present.version()
+
+    def history(self, table: str) -> list[TableVersion]:
+        return [
+            TableVersion(
+                table,
+                int(entry["version"]),
+                datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+                str(entry["operation"]),
+                {k.removeprefix(_NOTE): str(v) for k, v in entry.items() if k.startswith(_NOTE)},
+            )
+            for entry in self._at(table, None).history()
+        ]
+
+    def tables(self) -> list[str]:
+        logs = Path(self._root).glob("*/*/_delta_log")
+        return sorted(f"{log.parent.parent.name}.{log.parent.name}" for log in logs)
+
+    def files(self, table: str, version: int) -> list[str]:
+        return self._at(table, version).file_uris()
+
+    def location(self, table: str) -> str:
+        if not _TABLE.fullmatch(table):
+            raise InputError(f"'{table}' is not a table name.", code="name-malformed", hint="Write zone.table, e.g. raw.flights.")
+        return f"{self._root}/{table.replace('.', '/')}"
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.location(table), version=version, storage_options=self._options or None)
+        except TableNotFoundError:
+            return None
+
+    def _at(self, table: str, version: int | None) -> DeltaTable:
+        present = self._open(table)
+        if present is None:
+            raise unknown("table", table, self.tables(), code="table-unknown")
+        if version is None or version == present.version():
+            return present
+        if not 0 <= version < present.version():
+            raise InputError(
+                f"'{table}' has no version {version}.", code="version-unknown", hint=f"Its latest is {present.version()}."
+            )
+        present.load_as_version(version)
+        return present
+
+    def _commit(
+        self, table: str, present: DeltaTable | None, frame: pl.DataFrame, mode: str, properties: CommitProperties
+    ) -> int:
+        try:
+            write_deltalake(
+                present or self.location(table),
+                frame,
+                mode="error" if present is None else "append" if mode == "append" else "overwrite",
+                schema_mode="overwrite" if present is not None and mode == "replace" else None,
+                storage_options=self._options or None,
+                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
+                commit_properties=properties,
+            )
+        except DeltaError as lost_race:
+            if present is None and self._open(table) is not None:
+                raise CommitFailedError(str(lost_race)) from lost_race
+            raise
+        return 0 if present is None else present.version()
+
+
+def _applied(present: DeltaTable, once: tuple[str, int]) -> bool:
+    last = present.transaction_version(once[0])
+    return last is not None and last >= once[1]
+
+
+def _properties(once: tuple[str, int] | None, notes: Mapping[str, str] | None) -> CommitProperties:
+    return CommitProperties(
+        custom_metadata={f"{_NOTE}{k}": v for k, v in (notes or {}).items()},
+        # Delta's own retry would commit on a snapshot whose app transactions nobody compared.
+        max_commit_retries=0,
+        app_transactions=[Transaction(*once)] if once else None,
+    )
+
+
+def _storable(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.cast({name: _stored_as(name, dtype) for name, dtype in frame.schema.items()})
+
+
+def _stored_as(name: str, dtype: pl.DataType) -> pl.DataType:
+    if dtype == pl.UInt64():
+        raise InputError(f"Column '{name}' is UInt64, which Delta lacks.", code="type-unstorable", hint="Cast it to Int64.")
+    if isinstance(dtype, pl.Datetime):
+        return pl.Datetime("us", dtype.time_zone)
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        return pl.String()
+    return _STORED_AS.get(dtype, dtype)
+
+
+def _check_fits(table: str, frame: pl.DataFrame, present: DeltaTable) -> None:
+    stored = pl.scan_delta(present).collect_schema()
+    for name in [*stored, *frame.columns]:
+        had, given = stored.get(name), frame.schema.get(name)
+        if had != given:
+            raise InputError(
+                f"Column '{name}' of '{table}' is {had or 'absent'} and the new rows have {given or 'no such column'}.",
+                code="schema-mismatch",
+                hint="Cast or rename the column, or replace the table.",
+            )
