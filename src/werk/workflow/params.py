@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import types
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -27,7 +28,9 @@ def parse_value(name: str, kind: Any, default: object, text: str | None, fields:
 
 
 def to_json(value: object) -> JSON:
-    """JSON with a tag for what JSON lacks: `{"$date": ...}`, `{"$datetime": ...}`, `{"$class": ..., "fields": ...}`."""
+    """JSON with a tag for what JSON lacks: `{"$date": ...}`, `{"$float": "nan"}`, `{"$class": ..., "fields": ...}`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": repr(float(value))}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, datetime):
@@ -57,6 +60,8 @@ def from_json(value: JSON, allowed: Iterable[type] = ()) -> object:
         return value
     if "$datetime" in value:
         return datetime.fromisoformat(str(value["$datetime"]))
+    if "$float" in value:
+        return float(str(value["$float"]))
     if "$date" in value:
         return date.fromisoformat(str(value["$date"]))
     if "$tuple" in value:

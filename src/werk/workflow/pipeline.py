@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, update_wrapper
+from functools import cached_property
 from typing import Any
 
 from werk.core.canonical import JSON
@@ -38,7 +38,8 @@ class Pipeline:
     def __init__(self, fn: Callable[..., object]) -> None:
         self.name = fn.__name__
         self.fn = fn
-        update_wrapper(self, fn)
+        self.__doc__ = fn.__doc__
+        self.__module__ = fn.__module__
 
     @cached_property
     def types(self) -> dict[str, Any]:
