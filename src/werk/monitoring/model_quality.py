@@ -1,17 +1,70 @@
-"""Whether the model still ranks as well as it did when it was accepted."""
+"""Whether the model still ranks as well as it did when it was accepted, and whether outcomes are as frequent."""
 
 from __future__ import annotations
 
-from werk.monitoring.verdict import MonitorVerdict
+from werk.core.canonical import JSON
+from werk.core.nouns import Verdict
+from werk.monitoring.baselines import Baseline, Rows
+from werk.monitoring.metrics import Interval, cohens_h
+from werk.monitoring.thresholds import Thresholds
+from werk.monitoring.verdict import MODEL_QUALITY, MonitorVerdict, cannot_say
+from werk.monitoring.words import count, percent
 
 
-def check_model(metric: str, window: str, value: float | None, interval: tuple[float, float]) -> MonitorVerdict:
-    """For metrics where more is better; `value` is None while the window's labels have not arrived."""
-    low, high = interval
-    if value is None or value != value:
-        return MonitorVerdict("model", window, "cannot say", f"{window}: the outcomes needed for {metric} are not there yet")
-    verdict_values = {"value": value, "low": low, "high": high}
-    if value < low:
-        sentence = f"{window}: {metric} {value:.3f} is below the {low:.3f} to {high:.3f} of its baseline"
-        return MonitorVerdict("model", window, "violation", sentence, {**verdict_values})
-    return MonitorVerdict("model", window, "ok", f"{window}: {metric} {value:.3f} is as good as its baseline", {**verdict_values})
+def check_model(baseline: Baseline, window: str, rows: Rows, limits: Thresholds) -> MonitorVerdict:
+    """Violated when AUC falls below the baseline's interval by the margin, or the outcome's share shifts by `label_h`."""
+    known, total = int(rows.known.sum()), len(rows.scores)
+    now, then = rows.auc(), baseline.metrics.get("auc")
+    values = _values(baseline, rows, now, then)
+    missing = _missing(baseline, known, total, limits)
+    if missing:
+        return cannot_say(MODEL_QUALITY, window, missing, values)
+    share = float(rows.labels[rows.known].mean())
+    shifted, told = _shifted(baseline, share, limits)
+    told += "" if known == total else f" ({percent(share * known / total)} of all, as {total - known:,} have no outcome)"
+    if now is None or then is None:
+        why = f"{told}; a ranking needs outcomes of both kinds"
+        answer: Verdict = "violation" if shifted else "cannot say"
+        return MonitorVerdict(MODEL_QUALITY, window, answer, f"{window}: {why}", values)
+    worse = now.value < then.low - limits.auc_margin
+    verdict: Verdict = "violation" if worse or shifted else "ok"
+    return MonitorVerdict(MODEL_QUALITY, window, verdict, f"{window}: {told}; {_ranks(now, then, worse)}", values)
+
+
+def _missing(baseline: Baseline, known: int, total: int, limits: Thresholds) -> str | None:
+    if not known or known < limits.labels * total:
+        return f"the outcomes of {known:,} of {count(total, baseline.things)} are known so far"
+    if known < limits.rows:
+        return f"the outcomes of {count(known, baseline.things)} are too few to judge"
+    return "no outcomes were known at acceptance to compare with" if baseline.label_share is None else None
+
+
+def _shifted(baseline: Baseline, share: float, limits: Thresholds) -> tuple[bool, str]:
+    assert baseline.label_share is not None
+    was, size = baseline.label_share, cohens_h(baseline.label_share, share)
+    told = f"{percent(share)} of the {baseline.things} were {baseline.outcome}, {percent(was)} at acceptance"
+    shifted = abs(size) >= limits.label_h
+    return shifted, f"{told}: a shift beyond the limit (h {size:+.2f}, limit {limits.label_h})" if shifted else told
+
+
+def _ranks(now: Interval, then: Interval, worse: bool) -> str:
+    known = f"AUC {now.value:.3f}, at acceptance {then.low:.3f} to {then.high:.3f}"
+    if worse:
+        return f"the model tells them apart clearly worse ({known})"
+    return f"the model tells them apart {'about ' if now.value < then.low else ''}as well as it did ({known})"
+
+
+def _values(baseline: Baseline, rows: Rows, now: Interval | None, then: Interval | None) -> dict[str, JSON]:
+    labels = rows.labels[rows.known]
+    share = float(labels.mean()) if len(labels) else None
+    was = baseline.label_share
+    return {
+        "auc": now.to_json() if now else None,
+        "auc_below": max(0.0, then.low - now.value) if now and then else None,
+        "baseline_auc": then.to_json() if then else None,
+        "known": len(labels),
+        "label_share": share,
+        "baseline_label_share": was,
+        "label_h": cohens_h(was, share) if share is not None and was is not None else None,
+        "mean_score": rows.mean_score,
+    }

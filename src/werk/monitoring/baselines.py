@@ -1,0 +1,191 @@
+"""What a model version was accepted on: the rows every later window is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from werk.core.canonical import JSON
+from werk.core.errors import InputError
+from werk.monitoring import bias, metrics
+from werk.monitoring.bias import GroupBias
+from werk.monitoring.metrics import Interval
+from werk.monitoring.profiles import Profile, profile
+
+SCHEMA = 1
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """`frame_columns` are all columns the frame had, `features` profiles those the model uses.
+
+    `decision` is the score from which a prediction counts as positive: by default as many rows as were positive.
+    `label_share` is None and `metrics` and `groups` are empty when no outcome was known. `per_window` is how many rows a
+    window usually has. `outcome` and `things` are the words the sentences use: "late", "flights".
+    """
+
+    rows: int
+    frame_columns: tuple[str, ...]
+    features: Mapping[str, Profile]
+    prediction: Profile
+    mean_score: float | None
+    label_share: float | None
+    decision: float
+    metrics: Mapping[str, Interval]
+    groups: Mapping[str, GroupBias]
+    importance: Mapping[str, float]
+    per_window: float | None = None
+    outcome: str = "positive"
+    things: str = "rows"
+
+    def to_json(self) -> dict[str, JSON]:
+        return {
+            "schema": SCHEMA,
+            "rows": self.rows,
+            "frame_columns": list(self.frame_columns),
+            "features": {name: of.to_json() for name, of in self.features.items()},
+            "prediction": self.prediction.to_json(),
+            "mean_score": self.mean_score,
+            "label_share": self.label_share,
+            "decision": self.decision,
+            "metrics": {name: of.to_json() for name, of in self.metrics.items()},
+            "groups": {name: of.to_json() for name, of in self.groups.items()},
+            "importance": dict(self.importance),
+            "per_window": self.per_window,
+            "outcome": self.outcome,
+            "things": self.things,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Baseline:
+        fields = dict(data)
+        if fields.pop("schema", None) != SCHEMA:
+            raise InputError(
+                f"This baseline has schema {data.get('schema')}, known is {SCHEMA}.", code="baseline-schema", hint="Upgrade werk."
+            )
+        built: dict[str, object] = {
+            **fields,
+            "frame_columns": tuple(_list(fields["frame_columns"])),
+            "features": {name: Profile.from_json(_map(of)) for name, of in _map(fields["features"]).items()},
+            "prediction": Profile.from_json(_map(fields["prediction"])),
+            "metrics": {name: Interval.from_json(_map(of)) for name, of in _map(fields["metrics"]).items()},
+            "groups": {name: GroupBias.from_json(_map(of)) for name, of in _map(fields["groups"]).items()},
+        }
+        return cls(**built)  # type: ignore[arg-type]  # keys are exactly the fields written by to_json
+
+
+def baseline(
+    *,
+    features: pl.DataFrame,
+    columns: Sequence[str],
+    scores: NDArray[np.floating],
+    labels: NDArray[np.generic] | None,
+    groups: pl.Series | None,
+    importance: Mapping[str, float],
+    training: pl.DataFrame | None = None,
+    per_window: float | None = None,
+    decision: float | None = None,
+    outcome: str = "positive",
+    things: str = "rows",
+) -> Baseline:
+    """Profiles of `columns`, of the scores and of how good they were; labels are 0, 1 or missing (NaN, None).
+
+    `features` are the accepted rows, one score each. `training`, when given, are the rows whose features are profiled: the
+    hold-out says how good a model is, all of its training rows say what it knows.
+    """
+    known_rows = features if training is None else training
+    absent = [name for name in columns if name not in known_rows.columns]
+    if absent:
+        raise InputError(f"The rows have no column '{absent[0]}'.", code="column-unknown", hint="Name the model's features.")
+    rows = rows_of(features, scores, labels, groups)
+    known = rows.labels[rows.known]
+    share = float(known.mean()) if len(known) else None
+    cut = _decision(rows.scores, share) if decision is None else decision
+    return Baseline(
+        rows=features.height,
+        frame_columns=tuple(known_rows.columns),
+        features={name: profile(known_rows[name]) for name in columns},
+        prediction=profile(pl.Series(rows.scores)),
+        mean_score=rows.mean_score,
+        label_share=share,
+        decision=cut,
+        metrics=_measured(rows),
+        groups=rows.bias(cut),
+        importance={name: float(weight) for name, weight in importance.items() if np.isfinite(weight)},
+        per_window=per_window,
+        outcome=outcome,
+        things=things,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A window's scores, outcomes (NaN = not known) and groups, all of one length."""
+
+    scores: Floats
+    labels: Floats
+    groups: NDArray[np.str_] | None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        return np.isin(self.labels, (0.0, 1.0)) & np.isfinite(self.scores)
+
+    @property
+    def mean_score(self) -> float | None:
+        finite = self.scores[np.isfinite(self.scores)]
+        return float(finite.mean()) if len(finite) else None
+
+    def auc(self) -> Interval | None:
+        return metrics.auc(self.scores[self.known], self.labels[self.known])
+
+    def bias(self, decision: float) -> dict[str, GroupBias]:
+        if self.groups is None:
+            return {}
+        known = self.known
+        return bias.by_group(self.groups[known], self.labels[known] == 1, self.scores[known] >= decision)
+
+
+def rows_of(
+    features: pl.DataFrame,
+    scores: NDArray[np.floating],
+    labels: NDArray[np.generic] | None,
+    groups: pl.Series | None,
+) -> Rows:
+    for what, given in (("scores", scores), ("labels", labels), ("groups", groups)):
+        if given is not None and len(given) != features.height:
+            raise InputError(
+                f"There are {len(given)} {what} for {features.height} rows.", code="rows-differ", hint="Give one per row."
+            )
+    outcomes = np.full(features.height, np.nan) if labels is None else _numbers(labels)
+    named = None if groups is None else groups.cast(pl.String).fill_null("(none)").to_numpy().astype(str)
+    return Rows(_numbers(scores), outcomes, named)
+
+
+def _numbers(values: NDArray[np.generic]) -> Floats:
+    """As float; what is no number is NaN."""
+    return pl.Series(np.asarray(values).tolist(), strict=False).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+
+
+def _decision(scores: Floats, share: float | None) -> float:
+    finite = scores[np.isfinite(scores)]
+    return float(np.quantile(finite, 1 - share)) if share is not None and len(finite) else 0.5
+
+
+def _measured(rows: Rows) -> dict[str, Interval]:
+    found = {"auc": rows.auc(), "brier": metrics.brier(rows.scores[rows.known], rows.labels[rows.known])}
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _map(value: JSON) -> Mapping[str, JSON]:
+    assert isinstance(value, Mapping)
+    return value
+
+
+def _list(value: JSON) -> list[JSON]:
+    assert isinstance(value, list)
+    return value
