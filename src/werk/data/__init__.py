@@ -1,0 +1,23 @@
+"""Tables, contracts and what lands in them."""
+
+from werk.data.contracts import Contract, Rule, load_contract
+from werk.data.facts import PROJECTIONS
+from werk.data.landing import Check, Landing, land
+from werk.data.query import sql
+from werk.data.tables import Pinned, latest, pins, scan, write
+
+__all__ = [
+    "PROJECTIONS",
+    "Check",
+    "Contract",
+    "Landing",
+    "Pinned",
+    "Rule",
+    "land",
+    "latest",
+    "load_contract",
+    "pins",
+    "scan",
+    "sql",
+    "write",
+]

@@ -1,0 +1,183 @@
+"""Source rows become a raw table: those that break a required rule go to quarantine, with the rule's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from werk.core.canonical import JSON, sha256_hex
+from werk.core.errors import InputError
+from werk.core.journal import NewFact
+from werk.core.nouns import Snapshot
+from werk.core.platform import Platform
+from werk.data.contracts import Contract, Severity, broken, conform
+from werk.data.tables import latest, scan
+
+RULE = "_rule"
+
+_READERS: Mapping[str, Callable[[bytes], pl.DataFrame]] = {
+    ".parquet": lambda data: pl.read_parquet(data),
+    ".csv": lambda data: pl.read_csv(data),
+    ".jsonl": lambda data: pl.read_ndjson(data),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule over one landing: `broken` of `rows` break it."""
+
+    rule: str
+    column: str
+    severity: Severity
+    broken: int
+    rows: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """rows_in == rows_landed + rows_quarantined. `unchanged`: source and contract were landed before, nothing was written."""
+
+    table: str
+    version: int
+    rows_in: int
+    rows_landed: int
+    rows_quarantined: int
+    quarantine: Snapshot | None
+    checks: tuple[Check, ...]
+    unchanged: bool
+    sha256: str
+
+
+def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Contract | None = None) -> Landing:
+    """Replace the table by the source's good rows. Landing the same source under the same contract again changes nothing."""
+    if contract is not None and contract.table != table:
+        raise InputError(
+            f"The contract is for {contract.table}, not {table}.", code="contract-table", hint="Name the table it is for."
+        )
+    frame, origin = _read(source)
+    notes = {"source_sha256": str(origin["sha256"]), "contract_sha256": contract.sha256 if contract else ""}
+    notes["references"] = ",".join(f"{name}@{latest(p, name)}" for name in (contract.references if contract else ()))
+    before = _landed(p, table, notes)
+    if before is not None:
+        return before
+    good, bad, checks = _judged(p, contract, frame)
+    held = _quarantine(p, table, bad, notes)
+    version = _written(p, table, good, notes)
+    landing = Landing(table, version, len(frame), len(good), len(bad), held, checks, False, notes["source_sha256"])
+    p.journal.append([_fact(landing, good, origin, contract, notes)])
+    return landing
+
+
+def _read(source: Path | pl.DataFrame) -> tuple[pl.DataFrame, dict[str, JSON]]:
+    if isinstance(source, pl.DataFrame):
+        data = source.write_ipc(None).getvalue()
+        return source, {"name": "frame", "sha256": sha256_hex(data), "size_bytes": len(data)}
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"There is no file {source}.", code="source-missing", hint="Check its path.") from None
+    except (IsADirectoryError, PermissionError) as closed:
+        raise InputError(f"{source} cannot be read: {closed.strerror}.", code="source-unreadable", hint="Check it.") from None
+    return _parsed(source, data), {"name": source.name, "sha256": sha256_hex(data), "size_bytes": len(data)}
+
+
+def _parsed(source: Path, data: bytes) -> pl.DataFrame:
+    if source.suffix not in _READERS:
+        raise InputError(
+            f"{source.name} is none of the known kinds.", code="source-kind", hint=f"Give a file ending in {', '.join(_READERS)}."
+        )
+    try:
+        return _READERS[source.suffix](data)
+    except (pl.exceptions.PolarsError, OSError) as damaged:
+        first = str(damaged).splitlines()[0]
+        raise InputError(
+            f"{source.name} cannot be read as {source.suffix[1:]}: {first}.",
+            code="source-damaged",
+            hint="Fetch it again: it may be cut.",
+        ) from None
+
+
+def _judged(p: Platform, contract: Contract | None, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, tuple[Check, ...]]:
+    """Good rows, bad rows with the names of the required rules they break, and what every rule found: one pass."""
+    if contract is None:
+        return frame, frame.clear().with_columns(pl.lit("").alias(RULE)), ()
+    typed = conform(contract, frame)
+    others = {name: scan(p, name).collect() for name in contract.references}
+    marks = typed.select(broken(rule, others).alias(str(at)) for at, rule in enumerate(contract.rules))
+    checks = tuple(
+        Check(
+            rule.name,
+            rule.columns[0],
+            rule.severity,
+            (n := int(marks[str(at)].sum())),
+            len(frame),
+            _sentence(rule.name, n, len(frame)),
+        )
+        for at, rule in enumerate(contract.rules)
+    )
+    names = [pl.when(pl.col(str(at))).then(pl.lit(r.name)) for at, r in enumerate(contract.rules) if r.severity == "required"]
+    if not names:
+        return typed, typed.clear().with_columns(pl.lit("").alias(RULE)), checks
+    why = marks.select(pl.concat_str(names, separator="; ", ignore_nulls=True).alias(RULE))
+    rows = typed.with_columns(why[RULE])
+    return rows.filter(pl.col(RULE) == "").drop(RULE), rows.filter(pl.col(RULE) != ""), checks
+
+
+def _sentence(rule: str, broken_rows: int, rows: int) -> str:
+    share = f" ({100 * broken_rows / rows:.1f} %)" if rows else ""
+    return f"{rule}: {broken_rows:,} of {rows:,} rows break it{share}" if broken_rows else f"{rule}: all {rows:,} rows keep it"
+
+
+def _quarantine(p: Platform, table: str, bad: pl.DataFrame, notes: Mapping[str, str]) -> Snapshot | None:
+    name = f"{table}_quarantine"
+    if bad.is_empty() and p.table_store.version(name) is None:
+        return None
+    return Snapshot(name, _written(p, name, bad, notes))
+
+
+def _written(p: Platform, table: str, frame: pl.DataFrame, notes: Mapping[str, str]) -> int:
+    """Committed once: after a kill between the commit and its fact the next try finds its own version."""
+    version = p.table_store.version(table)
+    if version is not None and p.table_store.history(table)[0].notes == dict(notes):
+        return version
+    return p.table_store.write(table, frame, mode="replace", notes=notes)
+
+
+def _fact(
+    landing: Landing, good: pl.DataFrame, origin: Mapping[str, JSON], contract: Contract | None, notes: Mapping[str, str]
+) -> NewFact:
+    body: dict[str, JSON] = {
+        "table": landing.table,
+        "version": landing.version,
+        "zone": landing.table.partition(".")[0],
+        "operation": "land",
+        "rows": landing.rows_landed,
+        "rows_in": landing.rows_in,
+        "quarantined": landing.rows_quarantined,
+        "quarantine": str(landing.quarantine) if landing.quarantine else None,
+        "source": dict(origin),
+        "schema": {name: str(dtype) for name, dtype in good.schema.items()},
+        "contract_sha256": contract.sha256 if contract else None,
+        "owner": contract.owner if contract else None,
+        "checks": [asdict(check) for check in landing.checks],
+        "notes": dict(notes),
+    }
+    return NewFact("table.written", landing.table, body, dedupe_key=f"table/{landing.table}@{landing.version}")
+
+
+def _landed(p: Platform, table: str, notes: Mapping[str, str]) -> Landing | None:
+    rows = p.journal.rows("table_versions", {"table": table}, order=("-version",), limit=1)
+    if not rows or rows[0]["notes"] != dict(notes) or p.table_store.version(table) != rows[0]["version"]:
+        return None
+    row: dict[str, object] = dict(rows[0])
+    held, checks = row["quarantine"], row["checks"]
+    assert isinstance(checks, list)
+    counts = [row[name] for name in ("version", "rows_in", "rows", "quarantined")]
+    version, rows_in, landed, quarantined = (int(str(count)) for count in counts)
+    snapshot = Snapshot.parse(str(held)) if held else None
+    found = tuple(Check(**check) for check in checks)
+    return Landing(table, version, rows_in, landed, quarantined, snapshot, found, True, notes["source_sha256"])
