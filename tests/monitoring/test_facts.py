@@ -9,7 +9,7 @@ def written(new: NewFact) -> Fact:
     return Fact(1, "p", 0, "a", new.kind, new.subject, new.run, new.body, "", "", "", new.dedupe_key)
 
 
-def said(verdict: str, below: float = 0.05) -> MonitorVerdict:
+def said(verdict: str, below: float = 0.06) -> MonitorVerdict:
     return MonitorVerdict("model quality", "July", verdict, "A sentence.", {"auc_below": below, "label_h": 0.0})  # type: ignore[arg-type]
 
 

@@ -20,15 +20,15 @@ def check_model(baseline: Baseline, window: str, rows: Rows, limits: Thresholds)
     if missing:
         return cannot_say(MODEL_QUALITY, window, missing, values)
     share = float(rows.labels[rows.known].mean())
-    shifted, told = _shifted(baseline, share, limits)
-    told += "" if known == total else f" ({percent(share * known / total)} of all, as {total - known:,} have no outcome)"
+    of_all = "" if known == total else f" ({percent(share * known / total)} of all, as {total - known:,} have no outcome)"
+    shifted, told = _shifted(baseline, share, of_all, limits)
     if now is None or then is None:
         why = f"{told}; a ranking needs outcomes of both kinds"
         answer: Verdict = "violation" if shifted else "cannot say"
         return MonitorVerdict(MODEL_QUALITY, window, answer, f"{window}: {why}", values)
     worse = now.value < then.low - limits.auc_margin
     verdict: Verdict = "violation" if worse or shifted else "ok"
-    return MonitorVerdict(MODEL_QUALITY, window, verdict, f"{window}: {told}; {_ranks(now, then, worse)}", values)
+    return MonitorVerdict(MODEL_QUALITY, window, verdict, f"{window}: {told}; {_ranks(now, then, limits.auc_margin)}", values)
 
 
 def _missing(baseline: Baseline, known: int, total: int, limits: Thresholds) -> str | None:
@@ -39,19 +39,20 @@ def _missing(baseline: Baseline, known: int, total: int, limits: Thresholds) -> 
     return "no outcomes were known at acceptance to compare with" if baseline.label_share is None else None
 
 
-def _shifted(baseline: Baseline, share: float, limits: Thresholds) -> tuple[bool, str]:
+def _shifted(baseline: Baseline, share: float, of_all: str, limits: Thresholds) -> tuple[bool, str]:
     assert baseline.label_share is not None
     was, size = baseline.label_share, cohens_h(baseline.label_share, share)
-    told = f"{percent(share)} of the {baseline.things} were {baseline.outcome}, {percent(was)} at acceptance"
+    told = f"{percent(share)} of the {baseline.things} were {baseline.outcome}{of_all}, {percent(was)} at acceptance"
     shifted = abs(size) >= limits.label_h
     return shifted, f"{told}: a shift beyond the limit (h {size:+.2f}, limit {limits.label_h})" if shifted else told
 
 
-def _ranks(now: Interval, then: Interval, worse: bool) -> str:
+def _ranks(now: Interval, then: Interval, margin: float) -> str:
     known = f"AUC {now.value:.3f}, at acceptance {then.low:.3f} to {then.high:.3f}"
-    if worse:
-        return f"the model tells them apart clearly worse ({known})"
-    return f"the model tells them apart {'about ' if now.value < then.low else ''}as well as it did ({known})"
+    if now.value >= then.low:
+        return f"the model tells them apart as well as it did ({known})"
+    how = "clearly worse, by more than" if now.value < then.low - margin else "a little worse, within"
+    return f"the model tells them apart {how} the margin of {margin} ({known})"
 
 
 def _values(baseline: Baseline, rows: Rows, now: Interval | None, then: Interval | None) -> dict[str, JSON]:
