@@ -122,6 +122,7 @@ class _Hash:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._parts: dict[str, object] = {}
+        self._ways: set[tuple[str, ...]] = set()
         self._home = Path()
 
     def of(self, fn: Callable[..., object]) -> str:
@@ -210,14 +211,18 @@ class _Hash:
             self._parts[f"{self._sources.label(user.path)} uses {target}:{'.'.join(names[:1])}"] = None
             return
         if names:
-            key = f"{target}:{names[0]}"
-            if key not in self._parts:
-                self._parts[key] = None
+            way = (target, *names)
+            if way not in self._ways:
+                self._ways.add(way)
                 self._resolve(self._sources.module(path), names, target)
 
     def _has(self, target: str, name: str) -> bool:
+        """Whether a package binds the name to something else than the module of that name below it."""
         path = _source(target)
-        return path is not None and self._follows(path) and name in self._sources.module(path).definitions
+        if path is None or not self._follows(path):
+            return False
+        found = self._sources.module(path).definitions.get(name, [])
+        return any(not (isinstance(s, ast.ImportFrom) and _absolute(s, target) == target) for s in found)
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from werk.core.canonical import JSON, canonical_json, sha256_hex
-from werk.core.errors import InputError, Tampered, unknown
+from werk.core.errors import InputError, Tampered, WerkError, unknown
 from werk.core.platform import Platform
 from werk.workflow import params
 from werk.workflow.frame_digest import array_digest, frame_digest
@@ -62,7 +62,8 @@ class Payloads:
         encoded = [self._encode(value) for value in values]
         wanted = {_key(digest): data for _, digest, data in encoded}
         new = set(self._p.object_store.put(wanted, if_absent=True))
-        kept = {**wanted, **self._mended({key: data for key, data in wanted.items() if key not in new})}
+        kinds = {_key(digest): kind for kind, digest, _ in encoded}
+        kept = {**wanted, **self._mended({key: data for key, data in wanted.items() if key not in new}, kinds)}
         return [_payload(kind, digest, kept[_key(digest)]) for kind, digest, _ in encoded]
 
     def load(self, payload: Payload, annotation: object = Any, produced_as: object = Any) -> object:
@@ -98,13 +99,27 @@ class Payloads:
         data = canonical_json(params.to_json(value)).encode()
         return "json", sha256_hex(data), data
 
-    def _mended(self, ours: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Stored bytes of equal values: an older encoding stays, damaged ones are written anew."""
+    def _mended(self, ours: Mapping[str, bytes], kinds: Mapping[str, str]) -> dict[str, bytes]:
+        """Stored bytes of equal values: another sound encoding stays, damaged bytes are written anew."""
         stored = self._p.object_store.get(list(ours)) if ours else {}
-        damaged = {key: ours[key] for key, data in stored.items() if data != ours[key] and not _stands_for(key, data)}
+        odd = {key: data for key, data in stored.items() if data != ours[key]}
+        damaged = {key: ours[key] for key, data in odd.items() if self._digest(kinds[key], data) != key.rpartition("/")[2]}
         if damaged:
             self._p.object_store.put(damaged)
         return {**stored, **damaged}
+
+    def _digest(self, kind: str, data: bytes) -> str | None:
+        """The digest of the values that stored bytes stand for; None when they cannot be read."""
+        try:
+            if kind == "json":
+                return sha256_hex(data)
+            if kind in ("frame", "array"):
+                value: Any = _frame(kind, data, Any)
+                return array_digest(value) if kind == "array" else frame_digest(value)
+            codec = self._codec(kind)
+            return sha256_hex(codec.digest(self._p, codec.load(self._p, data)))
+        except (WerkError, pl.exceptions.PolarsError, OSError, ValueError):
+            return None
 
     def _codec(self, kind: str) -> Codec:
         if kind not in self._codecs:
@@ -138,14 +153,6 @@ def _key(digest: str) -> str:
 
 def _payload(kind: str, digest: str, data: bytes) -> Payload:
     return Payload(kind, _key(digest), sha256_hex(data), digest, len(data))
-
-
-def _stands_for(key: str, data: bytes) -> bool:
-    """Whether other bytes than ours are a sound frame of the same values, e.g. written by another polars."""
-    try:
-        return _key(frame_digest(pl.read_parquet(io.BytesIO(data)))) == key
-    except (pl.exceptions.PolarsError, OSError, ValueError):
-        return False
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:
