@@ -11,7 +11,7 @@ from werk.core.errors import InputError, Refused, Tampered
 from werk.core.journal import Fact, NewFact, Row
 from werk.core.nouns import ModelVersion, new_id
 from werk.core.platform import Platform
-from werk.serving.manifest import Manifest, endpoints, place, read_manifest, write_manifest
+from werk.serving.manifest import Manifest, place, write_manifest
 
 FILES = ("model.bin", "model.json")
 
@@ -29,15 +29,15 @@ def deploy(
 
     The files come first, then the fact, and the manifest that the server follows last. With a `cause` (the approval's
     `{seq, kind}`) a second call returns the first deployment and adds no fact. `tokens` are sha256 of the tokens that may
-    call; without, an endpoint keeps those it has.
+    call; without, it is every token the project has issued.
     """
     name = endpoint or mv.model
     version = _approved(p, mv)
     folder, sums = _copy(p, str(version["package_key"]), str(version["canonical_hash"]), directory)
     created, fact = _create(p, name, version, cause)
     if created or _newest(p, name) == fact.subject:
-        kept = _tokens(directory, name) if tokens is None else tuple(sorted(tokens))
-        written = Manifest(name, fact.subject, mv.model, mv.version, str(version["canonical_hash"]), folder, sums, kept)
+        may_call = tuple(sorted(_issued(p) if tokens is None else tokens))
+        written = Manifest(name, fact.subject, mv.model, mv.version, str(version["canonical_hash"]), folder, sums, may_call)
         write_manifest(directory, written)
     return fact.subject
 
@@ -105,5 +105,5 @@ def _signed_sums(manifest: bytes, canonical_hash: str) -> dict[str, str]:
     return {file: described["files"][file] for file in FILES}
 
 
-def _tokens(directory: Path, endpoint: str) -> tuple[str, ...]:
-    return read_manifest(directory, endpoint).tokens if endpoint in endpoints(directory) else ()
+def _issued(p: Platform) -> list[str]:
+    return [str(row["token_sha256"]) for row in p.journal.rows("tokens")]
