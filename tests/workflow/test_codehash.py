@@ -32,7 +32,8 @@ FILES = {
         "        return helper(x)\n"
         "    return Rule().apply(math.floor(x))\n"
     ),
-    "shared.py": "FACTOR = 2\ndef scale(x):\n    return x * FACTOR\nclass Rule:\n    def apply(self, x):\n        return x\ndef other():\n    return 1\n",
+    "shared.py": "FACTOR = 2\ndef scale(x):\n    return x * FACTOR\n"
+    "class Rule:\n    def apply(self, x):\n        return x\ndef other():\n    return 1\n",
     "deep/__init__.py": "from . import rolling\n",
     "deep/rolling.py": "def mean(x):\n    return x / WIDTH\nWIDTH = 4\n",
 }
