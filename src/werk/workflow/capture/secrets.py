@@ -1,0 +1,76 @@
+"""Passwords and keys that slipped into a text, found by kind and covered."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+COVER = "***"
+
+# Each pattern has the secret itself in the group `secret`; what stands around it may stay readable.
+_KEY_LINE = r"(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+_TELLING_FIELD = r"access_token|api_?key|auth|password|secret|sig|token|X-Amz-Signature"
+_PATTERNS: Mapping[str, re.Pattern[str]] = {
+    "private key": re.compile(rf"-----BEGIN {_KEY_LINE}(?P<secret>.+?)(?:-----END {_KEY_LINE}|\Z)", re.DOTALL),
+    "password in a URL": re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s/:@'\"]*:(?P<secret>[^\s/'\"]+)@(?=[^\s@]|$)"),
+    "token in a URL": re.compile(rf"[?&](?:{_TELLING_FIELD})=(?P<secret>[^\s&#'\"<>]{{6,}})", re.IGNORECASE),
+    "bearer token": re.compile(r"\b(?:Bearer|Basic)\s+(?P<secret>[A-Za-z0-9._~+/=-]{16,})", re.IGNORECASE),
+    "AWS access key": re.compile(r"(?<![A-Za-z0-9])(?P<secret>(?:AKIA|ASIA)[A-Z2-7]{16})(?![A-Za-z0-9])"),
+    "AWS secret key": re.compile(
+        r"aws_?secret_?(?:access_?)?key[\"']?\s*[:=]\s*[\"']?(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])", re.IGNORECASE
+    ),
+    "service token": re.compile(
+        r"\b(?P<secret>gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|sk_live_\w{16,}|pypi-AgE[\w-]{50,}"
+        r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})"
+    ),
+}
+# What people write where a password will stand: `user:password@`, `:${DB_PASSWORD}@`, `:{password}@`, `:<token>@`.
+_PLACEHOLDER = re.compile(r"\*+|x+|\.+|[$%{<\[].*|pass|passwd|password|pw|secret|token|changeme|example", re.IGNORECASE)
+_TELLING_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|_KEY$")
+_SHORTEST = 6
+
+
+def find_secrets(text: str, values: Iterable[str] = ()) -> list[str]:
+    """The kinds of secrets in a text, in a fixed order, empty when there are none. Placeholders do not count.
+
+    `values` are secrets known by themselves (`environment_secrets`).
+
+    >>> find_secrets("postgresql://werk:tr0ub4dor@db/flights")
+    ['password in a URL']
+    >>> find_secrets("postgresql://werk:${DB_PASSWORD}@db/flights")
+    []
+    """
+    kinds = [kind for kind, pattern in _PATTERNS.items() if any(_secrets(pattern, text))]
+    return [*kinds, "value of a secret variable"] if any(value in text for value in values if value) else kinds
+
+
+def mask(text: str, values: Iterable[str] = ()) -> str:
+    """The text with every secret covered: those known by their form, `values`, and the environment's own.
+
+    >>> mask("GET https://u:tr0ub4dor@host/x?token=abcdef123456")
+    'GET https://u:***@host/x?token=***'
+    """
+    for pattern in _PATTERNS.values():
+        text = pattern.sub(_covered, text)
+    # Longest first: a secret may hold another one as its part.
+    for value in sorted({*values, *environment_secrets()}, key=len, reverse=True):
+        text = text.replace(value, COVER) if value else text
+    return text
+
+
+def environment_secrets(variables: Mapping[str, str] = os.environ, *, shortest: int = _SHORTEST) -> list[str]:
+    """Values of the variables named like secrets (`*TOKEN*`, `*PASSWORD*`, `*SECRET*`, `*_KEY`), not shorter than `shortest`."""
+    return sorted({v for name, v in variables.items() if _TELLING_NAME.search(name.upper()) and len(v) >= shortest})
+
+
+def _secrets(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    found = (match["secret"] for match in pattern.finditer(text))
+    return (secret for secret in found if not _PLACEHOLDER.fullmatch(secret))
+
+
+def _covered(match: re.Match[str]) -> str:
+    if _PLACEHOLDER.fullmatch(match["secret"]):
+        return match[0]
+    start, end = (at - match.start() for at in match.span("secret"))
+    return f"{match[0][:start]}{COVER}{match[0][end:]}"
