@@ -119,6 +119,6 @@ def engineer(rows: pl.LazyFrame, source: Features | Tables) -> pl.DataFrame:
 
 def _spine(rows: pl.LazyFrame, tables: Tables) -> pl.DataFrame:
     planes = tables.scan("raw.planes").select("tailnum", pl.col("year").alias("plane_year"), "seats", "engines")
-    spine = rows.with_columns(pl.col("sched_dep").dt.weekday().alias("weekday"))
+    spine = rows.with_columns(pl.date("year", "month", "day").dt.weekday().alias("weekday"))
     spine = spine.select(*KEY, "cutoff", TARGET, "tailnum", "hour", "weekday", "distance", "dest")
     return spine.join(planes, on="tailnum", how="left", maintain_order="left", validate="m:1").collect()

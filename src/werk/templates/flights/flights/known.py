@@ -1,0 +1,72 @@
+"""Since when each value of the five tables is known: what the leak test changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+import polars as pl
+
+from flights.features import HOUR, KEY, LEAD, LEFT, TARGET, engineer, flights, scheduled
+from werk.features import Tables
+from werk.features.leak import Frames, Known, leak_check
+
+NAMES = ("flights", "weather", "planes", "airlines", "airports")
+FIRST = "first_flight"
+ARRIVED = LEFT + pl.duration(minutes=pl.col("air_time"))
+REGISTERED = {"planes": ("tailnum", "tailnum"), "airlines": ("carrier", "carrier"), "airports": ("faa", "dest")}
+# A snowstorm, the day clocks go back, a July of thunderstorms, a quiet morning.
+CUTOFFS = (
+    datetime(2013, 3, 8, 15, 20, tzinfo=UTC),
+    datetime(2013, 7, 10, 21, 5, tzinfo=UTC),
+    datetime(2013, 9, 18, 12, 0, tzinfo=UTC),
+    datetime(2013, 11, 3, 18, 59, tzinfo=UTC),
+)
+Engineer = Callable[[pl.LazyFrame, Tables], pl.DataFrame]
+
+
+class Held:
+    """Frames in memory, read like the lake."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+
+    def scan(self, table: str, /) -> pl.LazyFrame:
+        return self._frames[table].lazy()
+
+
+def dated(tables: Tables) -> dict[str, pl.DataFrame]:
+    """The five tables in memory; a register's row is dated by the cutoff of the first flight that needs it."""
+    frames = {f"raw.{name}": tables.scan(f"raw.{name}").collect() for name in NAMES}
+    frames["raw.flights"] = scheduled(tables).collect()
+    flown = frames["raw.flights"].with_columns((pl.col("sched_dep") - LEAD).alias(FIRST))
+    for name, (key, column) in REGISTERED.items():
+        first = flown.group_by(pl.col(column).alias(key)).agg(pl.col(FIRST).min())
+        frames[f"raw.{name}"] = frames[f"raw.{name}"].join(first, on=key, how="left")
+    return frames
+
+
+def leaks(frames: Frames, build: Engineer = engineer, cutoffs: Iterable[datetime] = CUTOFFS) -> list[str]:
+    """The features, of flights in the two hours up to each cutoff, that change with what was known only later."""
+
+    def features(tables: Frames, cutoff: datetime) -> pl.DataFrame:
+        held = Held(tables)
+        near = pl.col("cutoff").is_between(cutoff - 2 * HOUR, cutoff, closed="right")
+        return build(flights(held).filter(near), held).sort(KEY).drop(TARGET)
+
+    return leak_check(features, frames, cutoffs, _known(frames))
+
+
+def _known(frames: Frames) -> dict[str, Known]:
+    departure = dict.fromkeys(("dep_time", "dep_delay"), LEFT)
+    arrival = dict.fromkeys(("arr_time", "arr_delay", "air_time"), ARRIVED)
+    over = pl.col("time_hour") + HOUR
+    measured = [name for name in frames["raw.weather"].columns if name not in ("origin", "time_hour")]
+    known = {
+        "raw.flights": Known(pl.col("sched_dep") - LEAD, departure | arrival),
+        "raw.weather": Known(over, dict.fromkeys(measured, over)),
+    }
+    for name, (key, _) in REGISTERED.items():
+        columns = [column for column in frames[f"raw.{name}"].columns if column not in (key, FIRST)]
+        known[f"raw.{name}"] = Known(pl.col(FIRST), dict.fromkeys(columns, pl.col(FIRST)), (key,))
+    return known
