@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from werk.core.canonical import canonical_json
 from werk.core.errors import InputError, unknown
@@ -89,7 +88,7 @@ def _by_key(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _attributions(p: Platform, model: Model, rows: pl.DataFrame, ids: list[str], count: int) -> pl.Series:
     chosen = np.sort(np.argsort(np.array(ids))[:count])  # ids are hashes: the smallest are a repeatable random sample
-    values: NDArray[np.float64] = explain(p, model, rows[chosen])
+    values = explain(p, model, rows[chosen]) if len(chosen) else []
     out: list[list[float] | None] = [None] * len(ids)
     for at, row in zip(chosen, values, strict=True):
         out[at] = row.tolist()
