@@ -1,0 +1,190 @@
+"""The story's drawings: plain SVG whose colours are the page's, so that light, dark and paper all read well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from werk.core.nouns import Verdict
+from werk.pipelines.story.markup import Html, tag
+from werk.pipelines.story.nouns import Link, Month, Retrain, Rung, Stage
+
+WIDTH = 880
+SHAPES: dict[Verdict, Html] = {
+    "ok": tag("circle", cx="9", cy="9", r="6"),
+    "violation": tag("path", d="M9 1.5 L17 16 H1 Z"),
+    "cannot say": tag("circle", cx="9", cy="9", r="5.5", stroke_width="2"),
+    "not checked": tag("path", d="M3 9 H15", stroke_width="2.5"),
+}
+
+
+def svg(label: str, height: float, *children: str, width: float = WIDTH) -> Html:
+    inside = (tag("title", label), *children)
+    drawn = tag("svg", *inside, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label, class_="drawing")
+    return tag("div", drawn, class_="wide", tabindex="0", role="region", aria_label=label)
+
+
+def words(x: float, y: float, said: str, class_: str = "", anchor: str = "middle") -> Html:
+    return tag("text", said, x=f"{x:g}", y=f"{y:g}", class_=class_ or None, text_anchor=anchor)
+
+
+def loop(stages: Sequence[Stage]) -> Html:
+    """The stages in a row and the way back from the last to the first."""
+    step = WIDTH / len(stages)
+    parts = [_stage(stage, at * step + 5, step - 16, last=at == len(stages) - 1) for at, stage in enumerate(stages)]
+    end, start = WIDTH - step / 2, step / 2
+    back = tag("path", d=f"M{end:g} 84 V108 H{start:g} V90", class_="back", marker_end="url(#tip)")
+    said = words(WIDTH / 2, 124, "what the monitors find starts the loop again", "small")
+    label = "The loop: " + ", then ".join(f"{s.name} ({s.said or s.state})" for s in stages)
+    return svg(label, 132, _tip(), *parts, back, said)
+
+
+def _stage(stage: Stage, x: float, width: float, last: bool) -> Html:
+    state = stage.state.replace(" ", "-")
+    middle = x + width / 2
+    box = tag("rect", x=f"{x:g}", y="18", width=f"{width:g}", height="64", rx="8", class_=f"box {state}")
+    said = stage.said or ("not yet" if stage.state == "not yet" else "")
+    lines = [words(middle, 46 - 4 * (said != ""), stage.name, "name"), *_lines(middle, 60, said, width)]
+    arrow = tag("path", d=f"M{x + width:g} 50 h8", class_="arrow", marker_end="url(#tip)")
+    return tag("g", box, *lines, *(() if last else (arrow,)))
+
+
+def _lines(x: float, y: float, said: str, width: float) -> list[Html]:
+    return [words(x, y + 13 * at, line, "small") for at, line in enumerate(folded(said, int(width / 5.7))[:2])]
+
+
+def folded(said: str, most: int) -> list[str]:
+    """Lines of at most `most` characters, broken between words; a longer word is cut."""
+    lines: list[str] = []
+    for word in said.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= most:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word if len(word) <= most else f"{word[: most - 1]}…")
+    return lines
+
+
+def ladder(rungs: Sequence[Rung]) -> Html:
+    """A bar per rung, from 0.5, which is guessing."""
+    x0, full = 330, 430
+    parts: list[Html] = []
+    for at, rung in enumerate(rungs):
+        y, long = 14 + at * 38, max(0.0, min(1.0, (rung.auc - 0.5) / 0.5)) * full
+        parts += [words(x0 - 12, y + 18, rung.knows, anchor="end")]
+        parts += [tag("rect", x=x0, y=y, width=f"{long:.1f}", height="26", rx="3", class_="bar")]
+        parts += [words(x0 + long + 8, y + 18, f"{rung.auc:.3f}", "value", "start")]
+    bottom = 14 + len(rungs) * 38
+    parts += [tag("line", x1=x0, x2=x0, y1="6", y2=bottom, class_="axis"), words(x0, bottom + 16, "0.5 = guessing", "small")]
+    parts += [words(x0 + full, bottom + 16, "1.0 = always right", "small", "end")]
+    return svg("AUC by what the model may know: " + "; ".join(f"{r.knows} {r.auc:.3f}" for r in rungs), bottom + 24, *parts)
+
+
+def months(of: Sequence[Month], outcome: str, retrain: Retrain | None) -> Html:
+    """Above, the share of outcomes per window; below, the AUC of both models; the retraining stands between windows."""
+    step = (WIDTH - 150) / len(of)
+    centre = [60 + step * (at + 0.5) for at in range(len(of))]
+    parts = [*_shares(of, centre, step), *_aucs(of, centre)]
+    parts += [words(x, 356, month.window) for x, month in zip(centre, of, strict=True)]
+    parts += [words(x, 372, f"{month.rows:,}", "small") for x, month in zip(centre, of, strict=True)]
+    parts += _retrained(of, centre, step, retrain)
+    heads = (words(4, 16, f"share {outcome}", "head", "start"), words(4, 186, "AUC", "head", "start"))
+    return svg(_spoken(of, outcome, retrain), 382, *heads, *parts)
+
+
+def _shares(of: Sequence[Month], centre: Sequence[float], step: float) -> list[Html]:
+    top = max((month.share or 0.0 for month in of), default=0.0) or 1.0
+    parts = [tag("line", x1="60", x2=WIDTH - 90, y1="160", y2="160", class_="axis")]
+    for x, month in zip(centre, of, strict=True):
+        if month.share is None:
+            parts.append(words(x, 152, "not yet", "small"))
+            continue
+        high = 112 * month.share / top
+        box = {"x": f"{x - step * 0.28:.1f}", "y": f"{160 - high:.1f}", "width": f"{step * 0.56:.1f}", "height": f"{high:.1f}"}
+        parts += [tag("rect", **box, class_="share"), words(x, 153 - high, f"{month.share * 100:.1f} %", "value")]
+    return parts
+
+
+def _aucs(of: Sequence[Month], centre: Sequence[float]) -> list[Html]:
+    known = [value for month in of for value in (month.auc, month.challenger_auc) if value is not None]
+    if not known:
+        return [words(WIDTH / 2, 260, "not yet: no outcome is known", "small")]
+    low, high = min(known) - 0.01, max(known) + 0.01
+
+    def y(value: float) -> float:
+        return 320 - 110 * (value - low) / (high - low)
+
+    old = _line([(x, m.auc) for x, m in zip(centre, of, strict=True)], y, "champion", "first model")
+    new = _line([(x, m.challenger_auc) for x, m in zip(centre, of, strict=True)], y, "challenger", "retrained")
+    return [tag("line", x1="60", x2=WIDTH - 90, y1="334", y2="334", class_="axis"), *_values(of, y), *old, *new]
+
+
+def _line(points: Sequence[tuple[float, float | None]], y: Callable[[float], float], class_: str, name: str) -> list[Html]:
+    known = [(x, y(value)) for x, value in points if value is not None]
+    if not known:
+        return []
+    path = tag("polyline", points=" ".join(f"{x:.1f},{at:.1f}" for x, at in known), class_=f"line {class_}")
+    dots = [_dot(x, at, class_) for x, at in known]
+    return [path, *dots, words(known[-1][0] + 12, known[-1][1] + 4, name, f"key {class_}", "start")]
+
+
+def _dot(x: float, y: float, class_: str) -> Html:
+    """A circle for the champion, a square for the challenger: colour alone would not do."""
+    if class_ == "challenger":
+        return tag("rect", x=f"{x - 4.5:.1f}", y=f"{y - 4.5:.1f}", width="9", height="9", class_=f"dot {class_}")
+    return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r="4.5", class_=f"dot {class_}")
+
+
+def _values(of: Sequence[Month], y: Callable[[float], float]) -> list[Html]:
+    """Values beside their points: the lower one's below, the higher one's above."""
+    step = (WIDTH - 150) / len(of)
+    parts: list[Html] = []
+    for at, month in enumerate(of):
+        x, both = 60 + step * (at + 0.5), [v for v in (month.auc, month.challenger_auc) if v is not None]
+        for value in both:
+            lower = len(both) == 2 and value == min(both) and both[0] != both[1]
+            parts.append(words(x, y(value) + (18 if lower else -10), f"{value:.3f}", "value"))
+    return parts
+
+
+def _retrained(of: Sequence[Month], centre: Sequence[float], step: float, retrain: Retrain | None) -> list[Html]:
+    at = next((i for i, month in enumerate(of) if retrain and month.window == retrain.window), None)
+    if at is None:
+        return []
+    x = centre[at] + step / 2
+    line = tag("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1="22", y2="340", class_="retrain")
+    return [line, words(x, 14, "retrained", "retrained")]
+
+
+def _spoken(of: Sequence[Month], outcome: str, retrain: Retrain | None) -> str:
+    shares = ", ".join(f"{m.window} {m.share * 100:.1f} %" for m in of if m.share is not None)
+    aucs = ", ".join(f"{m.window} {m.auc:.3f}" for m in of if m.auc is not None)
+    then = f" Retrained after {retrain.window}." if retrain else ""
+    return f"Share {outcome} by window: {shares or 'not yet'}. AUC of the first model: {aucs or 'not yet'}.{then}"
+
+
+def chain(links: Sequence[Link]) -> Html:
+    """From the prediction down to the row it came from, one station below the other."""
+    parts: list[Html] = []
+    for at, link in enumerate(links):
+        y = 8 + at * 54
+        parts += [tag("circle", cx="16", cy=y + 14, r="6", class_="station")]
+        if at + 1 < len(links):
+            parts += [tag("line", x1="16", x2="16", y1=y + 22, y2=y + 60, class_="rail")]
+        parts += [words(36, y + 12, link.kind, "small", "start"), words(36, y + 29, _short(link.name), "name", "start")]
+        parts += [words(WIDTH - 8, y + 29, _short(link.detail, 72), "mono", "end")]
+    label = "One prediction followed to its source: " + ", from ".join(f"{link.kind} {link.name}" for link in links)
+    return svg(label, 8 + len(links) * 54, *parts)
+
+
+def mark(verdict: Verdict) -> Html:
+    """A shape per verdict, told apart without colour; the word stands beside it."""
+    return tag("svg", SHAPES[verdict], viewBox="0 0 18 18", class_=f"mark {verdict.replace(' ', '-')}", aria_hidden="true")
+
+
+def _tip() -> Html:
+    inner = tag("path", d="M0 0 L8 4 L0 8 Z", class_="tip")
+    size = {"viewBox": "0 0 8 8", "refX": "7", "refY": "4", "markerWidth": "7", "markerHeight": "7"}
+    return tag("defs", tag("marker", inner, id="tip", orient="auto", **size))
+
+
+def _short(said: str, most: int = 58) -> str:
+    return said if len(said) <= most else f"{said[: most - 1]}…"

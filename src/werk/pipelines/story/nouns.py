@@ -1,0 +1,180 @@
+"""What the story tells, as plain data: every part may be missing and then reads "not yet"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from werk.core.nouns import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One box of the loop: its name and the one thing worth saying about it ("334,264 rows")."""
+
+    name: str
+    said: str = ""
+    state: Literal["done", "refused", "not yet"] = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule of a contract and how many rows it found; `quarantined` rows were set aside, others are only reported."""
+
+    rule: str
+    found: int
+    quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    table: str
+    rows_in: int
+    landed: int
+    quarantined: int
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def adds_up(self) -> bool:
+        return self.rows_in == self.landed + self.quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What the model may know, and the AUC that gives."""
+
+    knows: str
+    auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    name: str
+    passed: bool
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    model: str
+    passed: bool
+    rules: tuple[Rule, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """One window: the share of outcomes (0 to 1), the champion's AUC and that of the model retrained later."""
+
+    window: str
+    rows: int
+    share: float | None = None
+    auc: float | None = None
+    challenger_auc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """`window` is the one whose violation started it."""
+
+    window: str
+    sentence: str
+    champion: str
+    challenger: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One monitor's answer about one window."""
+
+    monitor: str
+    window: str
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What keeping the old model would have cost: AUC of both on the same rows and the interval of the difference."""
+
+    window: str
+    champion: float
+    challenger: float
+    low: float
+    high: float
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One station between a prediction and its source row."""
+
+    kind: str
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    id: str
+    sentence: str
+    chain: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """`said` is the decision as the journal holds it: approved, rejected; `by_human` acts are counted."""
+
+    subject: str
+    who: str
+    assurance: str
+    at: str
+    said: str = "approved"
+    comment: str = ""
+    by_human: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    what: str
+    cpu_s: float
+    gb_s: float
+    eur: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The signed head, the key that signed it and the commands that check both; `rebuild` is the verdict, if one was made."""
+
+    head_hash: str
+    seq: int
+    fingerprint: str
+    commands: tuple[str, ...] = ("werk audit verify",)
+    rebuild: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """`goal` ends the sentence "A model that can ..."; `outcome` and `things` are its words: "late", "flights".
+
+    `summary` replaces the first paragraph that is otherwise told from the data.
+    """
+
+    project: str
+    goal: str = ""
+    made_at: str = ""
+    summary: str = ""
+    outcome: str = "positive"
+    things: str = "rows"
+    loop: tuple[Stage, ...] = ()
+    landed: tuple[Landed, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    gates: tuple[GateVerdict, ...] = ()
+    months: tuple[Month, ...] = ()
+    retrain: Retrain | None = None
+    verdicts: tuple[Said, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    prediction: Followed | None = None
+    approvals: tuple[Approval, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    proof: Proof | None = None

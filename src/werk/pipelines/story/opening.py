@@ -1,0 +1,78 @@
+"""The first paragraph, for the engineer of the plant: what the model does, what happened to it, and whether to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from werk.pipelines.story.nouns import Month, Story
+
+
+def opening(story: Story) -> str:
+    return story.summary or " ".join(filter(None, _sentences(story))) or "Nothing has happened yet."
+
+
+def _sentences(story: Story) -> Iterable[str]:
+    yield f"This is a model that can {story.goal}." if story.goal else ""
+    yield _read(story)
+    yield _gated(story)
+    yield _months(story)
+    yield _retrained(story)
+    yield _trust(story)
+
+
+def _read(story: Story) -> str:
+    if not story.landed:
+        return ""
+    rows, aside = sum(of.rows_in for of in story.landed), sum(of.quarantined for of in story.landed)
+    kept = f"{aside:,} that broke a rule were set aside, none was lost" if aside else "none had to be set aside"
+    return f"It was made from {rows:,} records, each checked on arrival: {kept}."
+
+
+def _gated(story: Story) -> str:
+    refused = sum(not gate.passed for gate in story.gates)
+    people = {act.who for act in story.approvals if act.by_human and act.said == "approved"}
+    acts = len([act for act in story.approvals if act.by_human])
+    first = f"{_number(refused).capitalize()} poor model{_s(refused)} had been refused before. " if refused else ""
+    if not people:
+        return first + ("Nobody has approved it yet." if story.gates else "")
+    were = "was" if acts == 1 else "were"
+    return f"{first}It went to work only after a person had approved it; {_number(acts)} human decision{_s(acts)} {were} needed."
+
+
+def _months(story: Story) -> str:
+    known = [month for month in story.months if month.share is not None]
+    if len(known) < 2:
+        return ""
+    most, least = max(known, key=_share), min(known, key=_share)
+    scored = sum(month.rows for month in story.months)
+    swing = f"from {_percent(least)} in {least.window} to {_percent(most)} in {most.window}"
+    return f"Since then it has judged {scored:,} {story.things}, in months that differ widely: {swing} were {story.outcome}."
+
+
+def _retrained(story: Story) -> str:
+    if not story.retrain:
+        return ""
+    better = [of for of in story.kept if of.low > 0]
+    proof = f" and was clearly better in {len(better)} of {len(story.kept)} later comparisons" if story.kept else ""
+    start = f"In {story.retrain.window} the monitors saw that the world had moved, and started a retraining by themselves"
+    return f"{start}: the new model had to pass the same gate{proof}."
+
+
+def _trust(story: Story) -> str:
+    return "Every number on this page can be checked; the last section says how." if story.proof else ""
+
+
+def _share(month: Month) -> float:
+    return month.share or 0.0
+
+
+def _percent(month: Month) -> str:
+    return f"{_share(month) * 100:.1f} %"
+
+
+def _number(count: int) -> str:
+    return ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")[count] if count < 10 else str(count)
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

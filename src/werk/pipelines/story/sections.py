@@ -1,0 +1,193 @@
+"""One function per section of the story; each says "not yet" when it has nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from werk.monitoring.verdict import MONITORS
+from werk.pipelines.story import charts
+from werk.pipelines.story.markup import Html, joined, table, tag
+from werk.pipelines.story.nouns import Approval, GateVerdict, Landed, Said, Story
+
+
+def not_yet(what: str) -> Html:
+    return tag("p", f"Not yet: {what}.", class_="notyet")
+
+
+def at_a_glance(story: Story) -> Html:
+    """The few numbers somebody reads who reads nothing else."""
+    scored, humans = sum(month.rows for month in story.months), sum(act.by_human for act in story.approvals)
+    eur = [cost.eur for cost in story.costs if cost.eur is not None]
+    facts = [
+        (f"{sum(of.rows_in for of in story.landed):,}", "records checked on arrival") if story.landed else None,
+        (f"{scored:,}", f"{story.things} judged") if story.months else None,
+        (f"{max(rung.auc for rung in story.ladder):.3f}", "AUC (0.5 guesses, 1 is always right)") if story.ladder else None,
+        (str(humans), "human decisions") if story.approvals else None,
+        (f"{sum(eur):.4f} EUR", "for all computing") if eur else None,
+    ]
+    shown = [tag("li", tag("b", number), tag("span", what)) for number, what in filter(None, facts)]
+    return tag("ul", *shown, class_="facts") if shown else Html("")
+
+
+def loop(story: Story) -> Html:
+    return charts.loop(story.loop) if story.loop else not_yet("no pipeline has run")
+
+
+def landed(story: Story) -> Html:
+    if not story.landed:
+        return not_yet("no table has landed")
+    rows = [[of.table, f"{of.rows_in:,}", f"{of.landed:,}", f"{of.quarantined:,}", _sum(of)] for of in story.landed]
+    said = "Every row that came in is accounted for: it landed, or it stands in quarantine with the name of the rule it broke."
+    found = [[of.table, c.rule, f"{c.found:,}", _fate(c.quarantined)] for of in story.landed for c in of.checks if c.found]
+    clean = sum(not check.found for of in story.landed for check in of.checks)
+    heads = ("table", "came in", "landed", "quarantined", "adds up")
+    dirt = table(_dirt(clean), ("table", "rule", "rows", "what was done"), found, (2,)) if found else tag("p", _dirt(clean))
+    return joined([tag("p", said), table("Rows in, rows landed, rows set aside", heads, rows, (1, 2, 3)), dirt])
+
+
+def ladder(story: Story) -> Html:
+    if not story.ladder:
+        return not_yet("no model has been measured")
+    said = "The same rows, each time knowing more. Nothing is used that was not known at the moment of the prediction."
+    return joined([tag("p", said), charts.ladder(story.ladder)])
+
+
+def gates(story: Story) -> Html:
+    if not story.gates:
+        return not_yet("no model has come to the gate")
+    said = "A model is registered only if its stored report passes every rule. One broken rule is enough to refuse it."
+    return joined([tag("p", said), *map(_gate, story.gates)])
+
+
+def months(story: Story) -> Html:
+    if not story.months:
+        return not_yet("nothing has been predicted")
+    told = story.retrain.sentence if story.retrain else "No retraining was started."
+    who = f"{story.retrain.challenger} was trained to follow {story.retrain.champion}. " if story.retrain else ""
+    small = f"Below each month: the {story.things} predicted."
+    drawing = charts.months(story.months, story.outcome, story.retrain)
+    return joined([tag("p", who + told), drawing, tag("p", small, class_="small")])
+
+
+def verdicts(story: Story) -> Html:
+    if not story.verdicts:
+        return not_yet("no window has been checked")
+    windows = list(dict.fromkeys(said.window for said in story.verdicts))
+    known = {said.monitor for said in story.verdicts}
+    monitors = [name for name in MONITORS if name in known] + sorted(known - set(MONITORS))
+    by = {(said.monitor, said.window): said for said in story.verdicts}
+    rows = [[name, *(_answer(by.get((name, window))) for window in windows)] for name in monitors]
+    alarms = [said for said in story.verdicts if said.verdict == "violation"]
+    matrix = tag("div", table("Each monitor's answer for each window", ("monitor", *windows), rows), class_="matrix")
+    open_ = [said for said in story.verdicts if said.verdict in ("cannot say", "not checked")]
+    return joined([matrix, _sentences("violation", alarms), _sentences("open answer", open_)])
+
+
+def kept(story: Story) -> Html:
+    if not story.kept:
+        return not_yet("no second model has been compared with the first")
+    rows = [
+        [
+            k.window,
+            f"{k.champion:.3f}",
+            f"{k.challenger:.3f}",
+            f"{k.challenger - k.champion:+.3f}",
+            f"{k.low:+.3f} to {k.high:+.3f}",
+        ]
+        + [k.said or _clear(k.low, k.high)]
+        for k in story.kept
+    ]
+    heads = ("window", "old model", "new model", "difference", "95 % interval", "")
+    said = "Both models judged the same rows, which neither had seen. An interval above zero means: better, and not by luck."
+    return joined([tag("p", said), table("AUC of the old and the new model", heads, rows, (1, 2, 3, 4))])
+
+
+def prediction(story: Story) -> Html:
+    if not story.prediction:
+        return not_yet("no prediction has been followed")
+    followed = story.prediction
+    drawing = charts.chain(followed.chain) if followed.chain else not_yet("its path has not been recorded")
+    return joined([tag("p", followed.sentence, " ", tag("code", followed.id)), drawing])
+
+
+def approvals(story: Story) -> Html:
+    if not story.approvals:
+        return not_yet("nobody has decided anything")
+    humans = sum(act.by_human for act in story.approvals)
+    said = f"Human acts in the whole story: {humans}. Everything else happened by rule."
+    heads = ("what", "decision", "by", "how that was proven", "when", "comment")
+    return joined([tag("p", said), table("Decisions as the journal holds them", heads, map(_approval, story.approvals))])
+
+
+def costs(story: Story) -> Html:
+    if not story.costs:
+        return not_yet("nothing has been measured")
+    rows = [[c.what, f"{c.cpu_s:,.1f}", f"{c.gb_s:,.1f}", _eur(c.eur)] for c in story.costs]
+    priced = [c.eur for c in story.costs if c.eur is not None]
+    total = ["in all", f"{sum(c.cpu_s for c in story.costs):,.1f}", f"{sum(c.gb_s for c in story.costs):,.1f}"]
+    sums = [*total, _eur(sum(priced) if len(priced) == len(story.costs) else None)]
+    heads = ("work", "CPU-seconds", "GB-seconds", "EUR")
+    return table("Measured use, priced by the project's price file", heads, [*rows, sums], (1, 2, 3))
+
+
+def proof(story: Story) -> Html:
+    if not story.proof:
+        return not_yet("the journal has no signed head")
+    of = story.proof
+    said = "Each fact carries the hash of the one before. Whoever holds this head can tell whether anything was changed since."
+    rows = [("signed head", tag("code", of.head_hash)), ("fact number", f"{of.seq:,}"), ("key", tag("code", of.fingerprint))]
+    rows += [("rebuild", of.rebuild or "not yet: no model has been rebuilt")]
+    rows += [("to check", joined([tag("div", tag("code", command)) for command in of.commands]))]
+    pairs = (part for name, value in rows for part in (tag("dt", name), tag("dd", value)))
+    return tag("div", tag("p", said), tag("dl", *pairs), class_="proof")
+
+
+def _gate(gate: GateVerdict) -> Html:
+    rows = [[rule.name, _badge(rule.passed, "passed", "broken"), rule.said] for rule in gate.rules]
+    head = tag("p", tag("b", gate.model), ": ", _badge(gate.passed, "registered", "refused"), f" {gate.note}")
+    return joined([head, table(f"Rules for {gate.model}", ("rule", "verdict", "measured"), rows)]) if rows else head
+
+
+def _approval(act: Approval) -> list[str]:
+    return [act.subject, act.said, act.who if act.by_human else f"{act.who} (by rule)", act.assurance, act.at, act.comment]
+
+
+def _answer(said: Said | None) -> Html:
+    verdict = said.verdict if said else "not checked"
+    return joined([charts.mark(verdict), verdict])
+
+
+def _sentences(what: str, said: Sequence[Said]) -> Html:
+    if not said:
+        return Html("")
+    items = (tag("li", tag("b", f"{one.monitor}. "), one.sentence) for one in said)
+    named = f"{len(said)} {what}{'' if len(said) == 1 else 's'} in words"
+    return tag("details", tag("summary", named), tag("ul", *items, class_="said"), open="" if what == "violation" else None)
+
+
+def _badge(good: bool, yes: str, no: str) -> Html:
+    return tag(
+        "span", charts.mark("ok" if good else "violation"), yes if good else no, class_=f"badge {'good' if good else 'bad'}"
+    )
+
+
+def _sum(of: Landed) -> Html:
+    return _badge(of.adds_up, "yes", f"no: {of.rows_in - of.landed - of.quarantined:+,} rows")
+
+
+def _fate(quarantined: bool) -> str:
+    return "set aside" if quarantined else "kept and reported"
+
+
+def _dirt(clean: int) -> str:
+    return f"What the checks found; {clean} further checks found nothing"
+
+
+def _clear(low: float, high: float) -> str:
+    if low > 0:
+        return "the new model is better"
+    return "the old model is better" if high < 0 else "no clear difference"
+
+
+def _eur(eur: float | None) -> str:
+    return "no price" if eur is None else f"{eur:.4f}"

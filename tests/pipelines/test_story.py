@@ -1,0 +1,251 @@
+import json
+import re
+from dataclasses import asdict, fields, is_dataclass, replace
+from html.parser import HTMLParser
+
+import pytest
+
+from werk.pipelines.story import (
+    Approval,
+    Check,
+    Cost,
+    Followed,
+    GateVerdict,
+    Kept,
+    Landed,
+    Link,
+    Month,
+    Proof,
+    Retrain,
+    Rule,
+    Rung,
+    Said,
+    Stage,
+    Story,
+    render,
+)
+from werk.pipelines.story.markup import VOID
+
+MONITORS = ("data quality", "feature drift", "prediction drift", "model quality", "bias", "explanation drift", "cost")
+SHARES = {"July": 0.238, "August": 0.162, "September": 0.088, "October": 0.098, "November": 0.102, "December": 0.217}
+CHAMPION = (0.805, 0.779, 0.793, 0.766, 0.729, 0.765)
+CHALLENGER = (None, None, None, 0.781, 0.768, 0.779)
+
+
+def said(monitor: str, window: str) -> Said:
+    if monitor == "model quality" and window in ("September", "October", "November"):
+        sentence = f"{window}: {SHARES[window]:.1%} of the flights were late, 19.2 % at acceptance: a shift beyond the limit (h -0.31, limit 0.2)"
+        return Said(monitor, window, "violation", sentence)
+    if monitor == "explanation drift" and window == "December":
+        return Said(monitor, window, "cannot say", f"{window}: cannot say: there are no attributions to compare")
+    return Said(monitor, window, "ok", f"{window}: as at acceptance")
+
+
+SAMPLE = Story(
+    project="flight-delay",
+    goal="tell, an hour before departure, whether a flight from New York will arrive at least half an hour late",
+    made_at="23 November 2026, 11:40 UTC",
+    outcome="late",
+    things="flights",
+    loop=(
+        Stage("land", "5 tables, 380,891 rows"),
+        Stage("check", "2,512 rows set aside"),
+        Stage("features", "as known an hour before"),
+        Stage("train", "January to June"),
+        Stage("gate", "1 refused, 1 passed", "refused"),
+        Stage("approve", "by a second person"),
+        Stage("predict", "169,521 flights"),
+        Stage("monitor", "September: violation"),
+    ),
+    landed=(
+        Landed(
+            "raw.flights",
+            336_776,
+            334_264,
+            2_512,
+            (
+                Check("tailnum is required", 2_512, quarantined=True),
+                Check("tailnum is known in raw.planes", 52_606),
+                Check("arr_delay is present", 9_430),
+                Check("carrier is one of raw.airlines", 0),
+            ),
+        ),
+        Landed("raw.weather", 26_115, 26_115, 0, (Check("wind_gust is present", 20_778),)),
+        Landed("raw.planes", 3_322, 3_322, 0),
+        Landed("raw.airports", 1_458, 1_458, 0),
+        Landed("raw.airlines", 16, 16, 0),
+    ),
+    ladder=(
+        Rung("schedule and plane", 0.632),
+        Rung("+ weather as known then", 0.701),
+        Rung("+ delays of flights already gone", 0.778),
+    ),
+    gates=(
+        GateVerdict(
+            "a deliberately poor model",
+            False,
+            (Rule("auc", False, "0.561, at least 0.70"), Rule("golden points", True, "5 of 5")),
+            "Its report is kept; no version was made.",
+        ),
+        GateVerdict(
+            "flight-delay:1",
+            True,
+            (
+                Rule("auc", True, "0.778, at least 0.70"),
+                Rule("golden points", True, "5 of 5"),
+                Rule("more rain, more risk", True),
+            ),
+        ),
+    ),
+    months=tuple(
+        Month(window, 28_000 + 11 * at, share, CHAMPION[at], CHALLENGER[at]) for at, (window, share) in enumerate(SHARES.items())
+    ),
+    retrain=Retrain(
+        "September",
+        "8.8 % of the flights were late, 19.2 % at acceptance: the monitors started a retraining on January to September.",
+        "flight-delay:1",
+        "flight-delay:2",
+    ),
+    verdicts=tuple(said(monitor, window) for monitor in MONITORS for window in SHARES),
+    kept=(
+        Kept("October", 0.766, 0.781, 0.009, 0.021),
+        Kept("November", 0.729, 0.768, 0.031, 0.047),
+        Kept("December", 0.765, 0.768, -0.002, 0.008),
+    ),
+    prediction=Followed(
+        "prd_5f2c9a1be07734d2aa10",
+        "On 14 September 2013 the model gave UA 1545 to Houston a risk of 31.4 %; it arrived 42 minutes late.",
+        (
+            Link("prediction", "prd_5f2c9a1be07734d2aa10", "score 0.314"),
+            Link("model version", "flight-delay:1", "canonical hash 9f31c2d07be4..."),
+            Link("training run", "run_0d8e1f2a55c3b7719e42", "7 steps, git 4e1a9c7 (clean)"),
+            Link("table version", "raw.flights@1", "contract b41c77..."),
+            Link("source row", "flights.parquet, row 248,113", "sha256 77ad0c1e..."),
+        ),
+    ),
+    approvals=(
+        Approval(
+            "flight-delay:1", "Mara Lindqvist", "local (own token)", "23 Nov 2026, 11:38 UTC", comment="Agreed with operations"
+        ),
+        Approval("flight-delay:2", "Mara Lindqvist", "local (own token)", "23 Nov 2026, 11:39 UTC"),
+        Approval(
+            "deployment of flight-delay:1", "approval trigger", "by rule", "23 Nov 2026, 11:38 UTC", "deployed", by_human=False
+        ),
+    ),
+    costs=(
+        Cost("training, twice", 41.2, 58.1, 0.0007),
+        Cost("predicting six months", 12.9, 20.4, 0.0002),
+        Cost("monitors", 2.1, 3.3, 0.0001),
+    ),
+    proof=Proof(
+        "6f0b2f6de1c7a9d54b8e1b7a5a0d94e6c2f17f7b3c5d6e8f9a0b1c2d3e4f5a6b",
+        184,
+        "SHA256:Qm9vdHN0cmFwIGtleSBmaW5nZXJwcmludA",
+        ("werk audit verify", "werk rebuild flight-delay:1 --verify", "werk lineage prd_5f2c9a1be07734d2aa10"),
+        "flight-delay:1 was trained again from its recorded inputs in a new process: identical",
+    ),
+)
+EMPTY = Story("flight-delay")
+
+
+class Tree(HTMLParser):
+    """Fails on anything not closed in order and collects what a reader and a browser would meet."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in VOID
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text.append(data)
+
+
+def poisoned(value: object) -> object:
+    """The same story with every text replaced by one that tries to break out."""
+    if isinstance(value, str):
+        return f'{value}</td></svg><script>alert(1)</script><b title="\'" onload=x>&amp;'
+    if isinstance(value, tuple):
+        return tuple(poisoned(one) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = {"verdict", "state"}
+        changes = {f.name: poisoned(getattr(value, f.name)) for f in fields(value) if f.name not in kept}
+        return replace(value, **changes)
+    return value
+
+
+def test_the_whole_story_is_told() -> None:
+    text = " ".join(Tree(render(SAMPLE)).text)
+    for expected in ("23.8 %", "8.8 %", "334,264", "52,606", "refused", "flight-delay:2", "identical", SAMPLE.proof.head_hash):  # type: ignore[union-attr]
+        assert expected in text
+    assert "Not yet" not in text
+
+
+def test_nothing_is_loaded_run_or_too_large() -> None:
+    page = render(SAMPLE)
+    assert len(page.encode()) < 500_000
+    names = {name for name, _ in Tree(page).tags}
+    assert names.isdisjoint({"script", "link", "img", "iframe", "object", "embed", "base", "form"})
+    assert not re.search(r"https?://|@import|url\((?!#)|javascript:", page)
+
+
+def test_no_text_can_break_out() -> None:
+    story = poisoned(SAMPLE)
+    assert isinstance(story, Story)
+    good, bad = Tree(render(SAMPLE)), Tree(render(story))
+    assert {name for name, _ in bad.tags} == {name for name, _ in good.tags}
+    assert not any("onload" in attributes or "title" in attributes for _, attributes in bad.tags)
+    assert "<script>" in " ".join(bad.text)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Story) if f.name != "project"])
+def test_every_part_may_be_missing(name: str) -> None:
+    tree = Tree(render(replace(SAMPLE, **{name: getattr(EMPTY, name)})))
+    assert len([1 for tag, _ in tree.tags if tag == "section"]) == 11
+
+
+def test_an_empty_story_says_not_yet_everywhere() -> None:
+    text = " ".join(Tree(render(EMPTY)).text)
+    assert text.count("Not yet:") == 11
+    assert "Nothing has happened yet." in text
+
+
+def test_months_without_outcomes_are_drawn_without_numbers() -> None:
+    bare = replace(SAMPLE, months=(Month("July", 3), Month("August", 0, 0.0, 0.5, 0.5)), kept=(), retrain=None)
+    assert "August 0.500" in render(bare)
+    assert "no outcome is known" in render(replace(bare, months=(Month("July", 3),)))
+
+
+def test_rows_that_do_not_add_up_are_shown_as_such() -> None:
+    assert "no: +5 rows" in render(Story("p", landed=(Landed("raw.x", 10, 4, 1),)))
+
+
+def test_a_screen_reader_is_served() -> None:
+    tree = Tree(render(SAMPLE))
+    assert next(attributes for name, attributes in tree.tags if name == "html")["lang"] == "en"
+    drawings = [a for name, a in tree.tags if name == "svg"]
+    assert all(a.get("aria-label") or a.get("aria-hidden") == "true" for a in drawings)
+    assert sum(name == "h1" for name, _ in tree.tags) == 1
+    assert sum(name == "caption" for name, _ in tree.tags) == sum(name == "table" for name, _ in tree.tags)
+    ids = [a["id"] for _, a in tree.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_story_is_plain_json() -> None:
+    assert json.loads(json.dumps(asdict(SAMPLE)))["project"] == "flight-delay"
+    assert render(SAMPLE) == render(SAMPLE)
