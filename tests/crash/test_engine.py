@@ -1,0 +1,247 @@
+"""kill -9 anywhere in a seven-step chain: nothing is lost, nothing is doubled, nothing finished is done again."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from werk.core.journal import Journal
+from werk.core.nouns import new_id
+from werk.journal import open_journal
+from werk.workflow import PROJECTIONS, Engine
+
+WORKER = Path(__file__).with_name("engine_worker.py")
+STEPS = ["one", "two", "three", "four", "five", "six", "seven"]
+KILLS = int(os.environ.get("WERK_KILLS", "25"))
+SEED = int(os.environ.get("WERK_SEED", str(random.SystemRandom().randrange(2**32))))
+PATIENCE_S = 30.0
+
+
+def loaded(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+worker = loaded(WORKER)
+
+
+class Forks:
+    """Forks drivers on demand from one warm process."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen([sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def drive(self, **order: object) -> int:
+        return self._ask({"drive": order})
+
+    def wait(self, pid: int) -> int:
+        return self._ask({"wait": pid})
+
+    def close(self) -> None:
+        with self._process:
+            self._process.kill()
+
+    def _ask(self, order: object) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    made = Forks()
+    yield made
+    made.close()
+
+
+@dataclass
+class Site:
+    """One project in one journal, with the folder its steps leave their traces in."""
+
+    url: str
+    folder: Path
+    forks: Forks
+    project: str = field(default_factory=lambda: new_id("prj"))
+
+    def __post_init__(self) -> None:
+        self.platform = worker.platform(self.url, self.folder, self.project)
+        self.engine: Engine = worker.engine(self.platform, self.folder, 30.0)
+
+    @property
+    def journal(self) -> Journal:
+        journal: Journal = self.platform.journal
+        return journal
+
+    def start(self) -> str:
+        return self.engine.start(worker.chain, {}, **worker.GIVEN)
+
+    def drive(self, run: str, lease_s: float = 1.0) -> int:
+        return self.forks.drive(url=self.url, folder=str(self.folder), project=self.project, run=run, lease_s=lease_s)
+
+    def finish(self, run: str, lease_s: float = 1.0) -> None:
+        """Drive until it is done, as a supervisor does: a dead worker's lease first has to end."""
+        until = time.monotonic() + PATIENCE_S
+        while (code := self.forks.wait(self.drive(run, lease_s))) == worker.HELD:
+            assert time.monotonic() < until, "the lease of a dead worker never ended"
+            time.sleep(0.02)
+        assert code == 0
+
+    def executed(self, run: str) -> list[str]:
+        file = self.folder / "executed"
+        lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+        return [line[1] for line in lines if line[0] == run]
+
+    def finished(self, run: str) -> list[str]:
+        """Steps with a result, one entry per fact."""
+        return [str(fact.body["step"]) for fact in self.journal.facts(kinds=["step.finished"], run=run) if fact.body]
+
+    def outputs(self, run: str) -> list[Any]:
+        rows = self.journal.rows("steps", {"run": run})
+        keys = {str(row["step"]): row["outputs"][0]["key"] for row in rows}  # type: ignore[call-overload, index]
+        return [json.loads(self.platform.object_store.get([keys[name]])[keys[name]]) for name in STEPS]
+
+    def is_whole(self, run: str) -> bool:
+        ends = list(self.journal.facts(kinds=["run.finished"], run=run))
+        return self.finished(run) == STEPS and self.outputs(run) == list(range(2, 9)) and len(ends) == 1
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def site(request: pytest.FixtureRequest, tmp_path: Path, forks: Forks) -> Site:
+    if request.param == "sqlite":
+        return Site(f"sqlite:///{tmp_path / 'journal.db'}", tmp_path, forks)
+    return Site(request.getfixturevalue("postgres_url"), tmp_path, forks)
+
+
+def appears(path: Path) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        assert time.monotonic() < until, f"{path.name} never came"
+        time.sleep(0.002)
+
+
+def test_killed_in_step_four_only_four_to_seven_run_again(site: Site) -> None:
+    run = site.start()
+    (site.folder / "kill-4").touch()
+    assert site.forks.wait(site.drive(run)) == -signal.SIGKILL
+    assert site.finished(run) == STEPS[:3]
+    site.finish(run)
+    assert site.executed(run) == [*STEPS[:4], *STEPS[3:]]
+    assert site.is_whole(run)
+
+
+def test_kill_points(site: Site) -> None:
+    """Random moments of a whole drive. What the journal held at the kill is never executed again."""
+    print(f"WERK_SEED={SEED} WERK_KILLS={KILLS}")
+    chance = random.Random(SEED)
+    took = timed(site)
+    killed = tries = 0
+    while killed < KILLS:
+        tries += 1
+        assert tries < 4 * KILLS, "most kills came too late"
+        run = site.start()
+        pid = site.drive(run, 0.2)
+        time.sleep(chance.uniform(0, took))
+        os.kill(pid, signal.SIGKILL)
+        killed += site.forks.wait(pid) == -signal.SIGKILL
+        held, before = site.finished(run), site.executed(run)
+        site.finish(run, 0.2)
+        again = site.executed(run)[len(before) :]
+        assert again == STEPS[len(held) :], f"WERK_SEED={SEED}"
+        assert site.is_whole(run), f"WERK_SEED={SEED}"
+
+
+def timed(site: Site) -> float:
+    """How long an undisturbed drive takes, from fork to end."""
+    times = []
+    for _ in range(3):
+        run = site.start()
+        began = time.monotonic()
+        assert site.forks.wait(site.drive(run)) == 0
+        times.append(time.monotonic() - began)
+    return sorted(times)[1]
+
+
+def test_a_stopped_worker_that_wakes_up_is_fenced_out(site: Site) -> None:
+    run = site.start()
+    (site.folder / "wait-3").touch()
+    stalled = site.drive(run, 0.3)
+    appears(site.folder / "waited-3")
+    os.kill(stalled, signal.SIGSTOP)
+    site.finish(run, 0.3)
+    facts = site.journal.head().seq
+    os.kill(stalled, signal.SIGCONT)
+    assert site.forks.wait(stalled) == worker.LOST
+    assert site.journal.head().seq == facts
+    assert site.is_whole(run)
+    assert Counter(site.executed(run)) == Counter({**dict.fromkeys(STEPS, 1), "three": 2})
+
+
+def test_two_workers_racing_do_every_step_once(site: Site) -> None:
+    for _ in range(3):
+        run = site.start()
+        pids = [site.drive(run) for _ in range(2)]
+        codes = sorted(site.forks.wait(pid) for pid in pids)
+        assert codes in ([0, 0], [0, worker.HELD])
+        assert site.executed(run) == STEPS
+        assert site.is_whole(run)
+
+
+def test_a_step_longer_than_the_lease_keeps_its_run(site: Site) -> None:
+    run = site.start()
+    (site.folder / "wait-3").touch()
+    pid = site.drive(run, 0.2)
+    appears(site.folder / "waited-3")
+    time.sleep(0.3)
+    assert site.forks.wait(site.drive(run, 0.2)) == worker.HELD
+    assert site.forks.wait(pid) == 0
+    assert site.executed(run) == STEPS
+
+
+def test_ctrl_c_gives_the_run_back_at_once(site: Site) -> None:
+    run = site.start()
+    (site.folder / "wait-3").touch()
+    pid = site.drive(run, 60.0)
+    appears(site.folder / "waited-3")
+    os.kill(pid, signal.SIGINT)
+    assert site.forks.wait(pid) == 130
+    assert site.forks.wait(site.drive(run)) == 0  # no lease of 60 s stands in the way
+    assert site.is_whole(run)
+
+
+def test_four_runs_of_one_project_at_once_all_finish(site: Site) -> None:
+    runs = [site.start() for _ in range(4)]
+    pids = [site.drive(run) for run in runs]
+    assert [site.forks.wait(pid) for pid in pids] == [0] * 4
+    assert all(site.is_whole(run) for run in runs)
+
+
+def test_the_journal_of_a_new_process_knows_the_run(site: Site, reopened: Callable[[Site], Journal]) -> None:
+    run = site.start()
+    site.finish(run)
+    assert reopened(site).rows("runs", {"run": run})[0]["status"] == "finished"
+
+
+@pytest.fixture
+def reopened() -> Callable[[Site], Journal]:
+    return lambda site: open_journal(site.url, project=site.project, actor="act_other", projections=PROJECTIONS)
