@@ -1,0 +1,56 @@
+"""Who may write a run's facts: a row per run whose token only ever rises."""
+
+from __future__ import annotations
+
+from werk.core.errors import Lost
+from werk.core.journal import Lease
+from werk.journal.database import Cursor, Database, cursor_of
+
+
+def claim(database: Database, project: str, run: str, owner: str, ttl_s: float) -> Lease | None:
+    """Take the run if nobody holds it or its lease has expired by the database's clock; None when it is held."""
+    sql = (
+        f"INSERT INTO leases (project, run, owner, token, until) VALUES ({database.mark}, {database.mark}, {database.mark}, 1, {database.mark}) "
+        "ON CONFLICT (project, run) DO UPDATE SET owner = excluded.owner, token = leases.token + 1, until = excluded.until "
+        f"WHERE leases.until <= {database.mark} RETURNING token"
+    )
+    with database.writing(ordered=False) as connection:
+        cursor = cursor_of(connection)
+        now = database.now(cursor)
+        cursor.execute(sql, (project, run, owner, now + _micros(ttl_s), now))
+        won = cursor.fetchone()
+    return Lease(run, owner, int(won[0])) if won else None
+
+
+def renew(database: Database, project: str, lease: Lease, ttl_s: float) -> bool:
+    """Hold the run longer; False when it was released or somebody took it over."""
+    sql = f"UPDATE leases SET until = {database.mark} WHERE project = {database.mark} AND run = {database.mark} AND owner = {database.mark} AND token = {database.mark}"
+    with database.writing(ordered=False) as connection:
+        cursor = cursor_of(connection)
+        until = database.now(cursor) + _micros(ttl_s)
+        cursor.execute(sql, (until, project, lease.run, lease.owner, lease.token))
+        return cursor.rowcount == 1
+
+
+def release(database: Database, project: str, lease: Lease) -> None:
+    """Let the run go. The row stays, so that a later claim still raises the token."""
+    sql = f"UPDATE leases SET until = 0, owner = '' WHERE project = {database.mark} AND run = {database.mark} AND owner = {database.mark} AND token = {database.mark}"
+    with database.writing(ordered=False) as connection:
+        cursor_of(connection).execute(sql, (project, lease.run, lease.owner, lease.token))
+
+
+def fence(database: Database, cursor: Cursor, project: str, lease: Lease) -> None:
+    """Raise `Lost` unless the token is still the newest; until commit nobody can take the run."""
+    mark = database.mark
+    cursor.execute(f"SELECT token FROM leases WHERE project = {mark} AND run = {mark}{database.fence}", (project, lease.run))
+    row = cursor.fetchone()
+    if row is None or row[0] != lease.token:
+        raise Lost(
+            f"The run '{lease.run}' was taken over by another worker.",
+            code="lease-lost",
+            hint="Nothing was written; the other worker goes on.",
+        )
+
+
+def _micros(ttl_s: float) -> int:
+    return round(ttl_s * 1_000_000)

@@ -1,0 +1,129 @@
+"""The database's schema number, its random id, and which projections are up to date."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, inspect, select
+
+from werk.core.canonical import canonical_json
+from werk.core.errors import InputError, Tampered
+from werk.core.journal import Fact
+from werk.core.nouns import new_id
+from werk.journal.database import Database, cursor_of
+from werk.journal.projections import Applier, Replayed, Shape, Shapes
+from werk.journal.reading import fact_of
+from werk.journal.tables import FACTS, META, METADATA, SCHEMA, shape_of
+
+_FACT_FIELDS = tuple(FACTS.c[name] for name in Fact.__dataclass_fields__)
+
+
+@dataclass(slots=True)
+class State:
+    """The journal's id, and the projections as this process last saw them: name to shape, as canonical JSON."""
+
+    journal: str
+    wanted: str
+    seen: str
+
+
+def opened(database: Database, shapes: Shapes) -> State:
+    """Make the tables when they are missing, check the schema number, bring the projections up to date."""
+    wanted = canonical_json({name: shape_of(shape.projection) for name, shape in shapes.by_name.items()})
+    found = _meta(database)
+    if not found:
+        found = _created(database)
+    check_schema(found)
+    state = State(found["journal"], wanted, "")
+    if covers(found["projections"], wanted):
+        state.seen = found["projections"]
+        return state
+    with database.writing() as connection:
+        _bring_up(database, connection, shapes, state, keep=True)
+    return state
+
+
+def covers(current: str, wanted: str) -> bool:
+    return current == wanted or json.loads(wanted).items() <= json.loads(current).items()
+
+
+def check_schema(found: dict[str, str]) -> None:
+    number = int(found.get("schema", "-1"))
+    if number > SCHEMA:
+        raise InputError(
+            f"The journal has schema {number} and this werk knows {SCHEMA}.", code="journal-newer", hint="Upgrade werk."
+        )
+    if number < SCHEMA:
+        raise InputError(
+            f"The journal has schema {number}, older than {SCHEMA}.", code="journal-older", hint="Call `werk.journal.upgrade`."
+        )
+
+
+def reconcile(database: Database, connection: Connection, shapes: Shapes, state: State, current: str) -> None:
+    """Before facts are written: what this process cannot maintain is marked stale, what others left stale is rebuilt."""
+    if current != state.wanted:
+        _bring_up(database, connection, shapes, state, keep=False)
+
+
+def _bring_up(database: Database, connection: Connection, shapes: Shapes, state: State, *, keep: bool) -> None:
+    """Rebuild every projection that is stale; forget the ones this process does not know unless `keep`."""
+    current = json.loads(connection.execute(select(META.c.value).where(META.c.key == "projections")).scalar_one())
+    wanted = json.loads(state.wanted)
+    stale = [shape for name, shape in shapes.by_name.items() if current.get(name) != wanted[name]]
+    rebuild(database, connection, stale, fresh=True)
+    state.seen = canonical_json({**current, **wanted} if keep else wanted)
+    connection.execute(META.update().where(META.c.key == "projections").values(value=state.seen))
+
+
+def rebuild(database: Database, connection: Connection, shapes: list[Shape], *, fresh: bool = False) -> None:
+    """Empty these projections (or make their tables anew) and fill them by replaying the facts of every project."""
+    if not shapes:
+        return
+    cursor = cursor_of(connection)
+    for shape in shapes:
+        if fresh:
+            shape.table.drop(connection, checkfirst=True)
+            shape.table.create(connection)
+        else:
+            cursor.execute(f"DELETE FROM p_{shape.name}")
+    replayed = replayed_from(connection, shapes)
+    applier = Applier(cursor, database.mark)
+    for shape in shapes:
+        applier.insert(shape, replayed.rows(shape))
+
+
+def replayed_from(
+    connection: Connection, shapes: list[Shape], *, project: str | None = None, until: int | None = None
+) -> Replayed:
+    """The projections as the facts say they are, optionally of one project or as of a fact."""
+    kinds = sorted({kind for shape in shapes for kind in shape.projection.kinds})
+    query = select(*_FACT_FIELDS).where(FACTS.c.kind.in_(kinds)).order_by(FACTS.c.seq)
+    query = query.where(FACTS.c.project == project) if project is not None else query
+    query = query.where(FACTS.c.seq <= until) if until is not None else query
+    replayed = Replayed(shapes)
+    of_kind = Shapes(shape.projection for shape in shapes)
+    for row in connection.execute(query.execution_options(yield_per=2000)):
+        replayed.add(of_kind.ops(fact_of(row)))
+    return replayed
+
+
+def _meta(database: Database) -> dict[str, str]:
+    with database.reading() as connection:
+        return _read(connection) if inspect(connection).has_table(META.name) else {}
+
+
+def _read(connection: Connection) -> dict[str, str]:
+    found = {str(key): str(value) for key, value in connection.execute(select(META.c.key, META.c.value))}
+    if found and not {"schema", "journal", "projections"} <= found.keys():
+        raise Tampered("The journal's meta table is damaged.", code="journal-damaged", hint="Restore a backup.")
+    return found
+
+
+def _created(database: Database) -> dict[str, str]:
+    with database.writing() as connection:
+        METADATA.create_all(connection)
+        if not _read(connection):
+            start = {"schema": str(SCHEMA), "journal": new_id("jrn"), "projections": "{}"}
+            connection.execute(META.insert(), [{"key": key, "value": value} for key, value in start.items()])
+        return _read(connection)
