@@ -88,7 +88,7 @@ def _by_key(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _attributions(p: Platform, model: Model, rows: pl.DataFrame, ids: list[str], count: int) -> pl.Series:
     chosen = np.sort(np.argsort(np.array(ids))[:count])  # ids are hashes: the smallest are a repeatable random sample
-    values = explain(p, model, rows[chosen]) if len(chosen) else []
+    values = explain(p, model, rows[chosen]) if len(chosen) else np.empty((0, 0))
     out: list[list[float] | None] = [None] * len(ids)
     for at, row in zip(chosen, values, strict=True):
         out[at] = row.tolist()
