@@ -34,7 +34,8 @@ CHALLENGER = (None, None, None, 0.781, 0.768, 0.779)
 
 def said(monitor: str, window: str) -> Said:
     if monitor == "model quality" and window in ("September", "October", "November"):
-        sentence = f"{window}: {SHARES[window]:.1%} of the flights were late, 19.2 % at acceptance: a shift beyond the limit (h -0.31, limit 0.2)"
+        share = f"{SHARES[window] * 100:.1f} %"
+        sentence = f"{window}: {share} of the flights were late, 19.2 % at acceptance: a shift beyond the limit (h -0.31)"
         return Said(monitor, window, "violation", sentence)
     if monitor == "explanation drift" and window == "December":
         return Said(monitor, window, "cannot say", f"{window}: cannot say: there are no attributions to compare")

@@ -32,24 +32,24 @@ def loop(stages: Sequence[Stage]) -> Html:
     step = WIDTH / len(stages)
     parts = [_stage(stage, at * step + 5, step - 16, last=at == len(stages) - 1) for at, stage in enumerate(stages)]
     end, start = WIDTH - step / 2, step / 2
-    back = tag("path", d=f"M{end:g} 84 V108 H{start:g} V90", class_="back", marker_end="url(#tip)")
-    said = words(WIDTH / 2, 124, "what the monitors find starts the loop again", "small")
+    back = tag("path", d=f"M{end:g} 96 V118 H{start:g} V100", class_="back", marker_end="url(#tip)")
+    said = words(WIDTH / 2, 134, "what the monitors find starts the loop again", "small")
     label = "The loop: " + ", then ".join(f"{s.name} ({s.said or s.state})" for s in stages)
-    return svg(label, 132, _tip(), *parts, back, said)
+    return svg(label, 142, _tip(), *parts, back, said)
 
 
 def _stage(stage: Stage, x: float, width: float, last: bool) -> Html:
     state = stage.state.replace(" ", "-")
     middle = x + width / 2
-    box = tag("rect", x=f"{x:g}", y="18", width=f"{width:g}", height="64", rx="8", class_=f"box {state}")
+    box = tag("rect", x=f"{x:g}", y="18", width=f"{width:g}", height="76", rx="8", class_=f"box {state}")
     said = stage.said or ("not yet" if stage.state == "not yet" else "")
-    lines = [words(middle, 46 - 4 * (said != ""), stage.name, "name"), *_lines(middle, 60, said, width)]
-    arrow = tag("path", d=f"M{x + width:g} 50 h8", class_="arrow", marker_end="url(#tip)")
+    lines = [words(middle, 52 - 12 * (said != ""), stage.name, "name"), *_lines(middle, 57, said, width)]
+    arrow = tag("path", d=f"M{x + width:g} 56 h8", class_="arrow", marker_end="url(#tip)")
     return tag("g", box, *lines, *(() if last else (arrow,)))
 
 
 def _lines(x: float, y: float, said: str, width: float) -> list[Html]:
-    return [words(x, y + 13 * at, line, "small") for at, line in enumerate(folded(said, int(width / 5.7))[:2])]
+    return [words(x, y + 13 * at, line, "small") for at, line in enumerate(folded(said, int(width / 6))[:3])]
 
 
 def folded(said: str, most: int) -> list[str]:
@@ -112,18 +112,29 @@ def _aucs(of: Sequence[Month], centre: Sequence[float]) -> list[Html]:
     def y(value: float) -> float:
         return 320 - 110 * (value - low) / (high - low)
 
-    old = _line([(x, m.auc) for x, m in zip(centre, of, strict=True)], y, "champion", "first model")
-    new = _line([(x, m.challenger_auc) for x, m in zip(centre, of, strict=True)], y, "challenger", "retrained")
+    old_points = [(x, y(month.auc)) for x, month in zip(centre, of, strict=True) if month.auc is not None]
+    new_points = [(x, y(month.challenger_auc)) for x, month in zip(centre, of, strict=True) if month.challenger_auc is not None]
+    apart = _apart(old_points, new_points)
+    old = _line(old_points, "champion", "first model", apart)
+    new = _line(new_points, "challenger", "retrained", -apart)
     return [tag("line", x1="60", x2=WIDTH - 90, y1="334", y2="334", class_="axis"), *_values(of, y), *old, *new]
 
 
-def _line(points: Sequence[tuple[float, float | None]], y: Callable[[float], float], class_: str, name: str) -> list[Html]:
-    known = [(x, y(value)) for x, value in points if value is not None]
-    if not known:
+def _apart(old: Sequence[tuple[float, float]], new: Sequence[tuple[float, float]]) -> float:
+    """How far the first line's name moves down, and the second's up, so that the two do not touch."""
+    if not old or not new or old[-1][0] != new[-1][0]:
+        return 0.0
+    gap = old[-1][1] - new[-1][1]
+    return max(0.0, 16 - abs(gap)) / 2 * (1 if gap >= 0 else -1)
+
+
+def _line(points: Sequence[tuple[float, float]], class_: str, name: str, down: float) -> list[Html]:
+    if not points:
         return []
-    path = tag("polyline", points=" ".join(f"{x:.1f},{at:.1f}" for x, at in known), class_=f"line {class_}")
-    dots = [_dot(x, at, class_) for x, at in known]
-    return [path, *dots, words(known[-1][0] + 12, known[-1][1] + 4, name, f"key {class_}", "start")]
+    path = tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=f"line {class_}")
+    dots = [_dot(x, y, class_) for x, y in points]
+    x, y = points[-1]
+    return [path, *dots, words(x + 24, y + 4 + down, name, f"key {class_}", "start")]
 
 
 def _dot(x: float, y: float, class_: str) -> Html:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from werk.pipelines.story.nouns import Month, Story
 
 
-def opening(story: Story) -> str:
-    return story.summary or " ".join(filter(None, _sentences(story))) or "Nothing has happened yet."
-
-
-def _sentences(story: Story) -> Iterable[str]:
-    yield f"This is a model that can {story.goal}." if story.goal else ""
-    yield _read(story)
-    yield _gated(story)
-    yield _months(story)
-    yield _retrained(story)
-    yield _trust(story)
+def opening(story: Story) -> list[str]:
+    """One or two paragraphs: how the model came to work, and what has happened since."""
+    if story.summary:
+        return [story.summary]
+    goal = f"This is a model that can {story.goal}." if story.goal else ""
+    made = (goal, _read(story), _gated(story))
+    since = (_months(story), _retrained(story), _trust(story))
+    told = [" ".join(filter(None, sentences)) for sentences in (made, since)]
+    return list(filter(None, told)) or ["Nothing has happened yet."]
 
 
 def _read(story: Story) -> str:

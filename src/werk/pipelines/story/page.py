@@ -43,7 +43,8 @@ def render(story: Story) -> str:
 
 def _header(story: Story) -> Html:
     made = tag("p", f"As recorded on {story.made_at}", class_="soft") if story.made_at else ""
-    return tag("header", tag("h1", story.project), made, tag("p", opening(story), class_="lead"), sections.at_a_glance(story))
+    told = [tag("p", paragraph, class_="lead") for paragraph in opening(story)]
+    return tag("header", tag("h1", story.project), made, *told, sections.at_a_glance(story))
 
 
 def _section(number: int, name: str, inside: Html) -> Html:

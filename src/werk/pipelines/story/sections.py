@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from werk.monitoring.verdict import MONITORS
 from werk.pipelines.story import charts
 from werk.pipelines.story.markup import Html, joined, table, tag
-from werk.pipelines.story.nouns import Approval, GateVerdict, Landed, Said, Story
+from werk.pipelines.story.nouns import Approval, GateVerdict, Kept, Landed, Said, Story
 
 
 def not_yet(what: str) -> Html:
@@ -23,7 +23,7 @@ def at_a_glance(story: Story) -> Html:
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
         (f"{max(rung.auc for rung in story.ladder):.3f}", "AUC (0.5 guesses, 1 is always right)") if story.ladder else None,
         (str(humans), "human decisions") if story.approvals else None,
-        (f"{sum(eur):.4f} EUR", "for all computing") if eur else None,
+        (f"{sum(eur):.2g} EUR", "for all computing") if eur else None,
     ]
     shown = [tag("li", tag("b", number), tag("span", what)) for number, what in filter(None, facts)]
     return tag("ul", *shown, class_="facts") if shown else Html("")
@@ -86,17 +86,7 @@ def verdicts(story: Story) -> Html:
 def kept(story: Story) -> Html:
     if not story.kept:
         return not_yet("no second model has been compared with the first")
-    rows = [
-        [
-            k.window,
-            f"{k.champion:.3f}",
-            f"{k.challenger:.3f}",
-            f"{k.challenger - k.champion:+.3f}",
-            f"{k.low:+.3f} to {k.high:+.3f}",
-        ]
-        + [k.said or _clear(k.low, k.high)]
-        for k in story.kept
-    ]
+    rows = [_compared(of) for of in story.kept]
     heads = ("window", "old model", "new model", "difference", "95 % interval", "")
     said = "Both models judged the same rows, which neither had seen. An interval above zero means: better, and not by luck."
     return joined([tag("p", said), table("AUC of the old and the new model", heads, rows, (1, 2, 3, 4))])
@@ -148,6 +138,11 @@ def _gate(gate: GateVerdict) -> Html:
     return joined([head, table(f"Rules for {gate.model}", ("rule", "verdict", "measured"), rows)]) if rows else head
 
 
+def _compared(of: Kept) -> list[str]:
+    known = (f"{of.champion:.3f}", f"{of.challenger:.3f}", f"{of.challenger - of.champion:+.3f}")
+    return [of.window, *known, f"{of.low:+.3f} to {of.high:+.3f}", of.said or _clear(of.low, of.high)]
+
+
 def _approval(act: Approval) -> list[str]:
     return [act.subject, act.said, act.who if act.by_human else f"{act.who} (by rule)", act.assurance, act.at, act.comment]
 
@@ -166,9 +161,8 @@ def _sentences(what: str, said: Sequence[Said]) -> Html:
 
 
 def _badge(good: bool, yes: str, no: str) -> Html:
-    return tag(
-        "span", charts.mark("ok" if good else "violation"), yes if good else no, class_=f"badge {'good' if good else 'bad'}"
-    )
+    said, looks = (yes, "good") if good else (no, "bad")
+    return tag("span", charts.mark("ok" if good else "violation"), said, class_=f"badge {looks}")
 
 
 def _sum(of: Landed) -> Html:

@@ -20,13 +20,15 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; color: var(--soft); padding-bottom: .35rem; font-size: .88rem; }
 th, td { text-align: left; vertical-align: top; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--rule); }
 thead th { color: var(--soft); font-weight: 600; font-size: .84rem; } tbody th { font-weight: 600; }
-.n { text-align: right; font-variant-numeric: tabular-nums; }
+th.n, td.n { text-align: right; padding-right: 1.6rem; font-variant-numeric: tabular-nums; }
 .badge { white-space: nowrap; font-weight: 600; } .badge.good { color: var(--good); } .badge.bad { color: var(--bad); }
 .mark { width: 1em; height: 1em; vertical-align: -.12em; margin-right: .35em; }
 .mark.ok { fill: var(--good); } .mark.violation { fill: var(--bad); }
 .mark.cannot-say, .mark.not-checked { stroke: var(--soft); fill: none; }
-.matrix td { white-space: nowrap; } .facts { list-style: none; margin: .8rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .7rem; }
-.facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .55rem .9rem; min-width: 8.5rem; }
+.matrix td { white-space: nowrap; }
+.facts { list-style: none; margin: .8rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .6rem; }
+.facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem .8rem;
+  flex: 1 0 auto; }
 .facts b { display: block; font-size: 1.35rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .facts span { color: var(--soft); font-size: .85rem; }
 code, .mono { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; font-size: .88em; overflow-wrap: anywhere; }
