@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import threading
 import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 _LAYOUT = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Import = ast.Import | ast.ImportFrom
+# CPython 3.11 may raise SystemError when two threads build syntax trees at once (python/cpython#106905).
+_PARSING = threading.Lock()
 
 
 def code_hash(step: Step[..., Any], root: Path, sources: Sources | None = None) -> str:
@@ -40,16 +43,20 @@ def code_hash(step: Step[..., Any], root: Path, sources: Sources | None = None) 
 
 
 class Sources:
-    """The files below a root that count as the project, each parsed once."""
+    """The files below a root that count as the project, each parsed once per change."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._files: dict[Path, _Module] = {}
+        self._files: dict[Path, tuple[tuple[int, int], _Module]] = {}
 
     def module(self, path: Path) -> _Module:
-        if path not in self._files:
-            self._files[path] = _Module(path)
-        return self._files[path]
+        stat = path.stat()
+        written = (stat.st_mtime_ns, stat.st_size)
+        known = self._files.get(path)
+        if known is None or known[0] != written:
+            with _PARSING:
+                known = self._files[path] = (written, _Module(path))
+        return known[1]
 
     def in_project(self, path: Path) -> bool:
         return path.is_relative_to(self.root) and not _installed(path)

@@ -42,7 +42,7 @@ class _Walk:
     done: dict[str, Body]
     failed: dict[str, int]
     pins: dict[str, int]
-    sources: Sources
+    codes: Mapping[str, str]
 
     @property
     def run(self) -> str:
@@ -72,6 +72,7 @@ class Engine:
         self._mask = mask
         self._tell = progress or (lambda _: None)
         self._owner = new_id("own")
+        self._sources = Sources(p.project.root)
 
     def start(
         self,
@@ -166,7 +167,7 @@ class Engine:
             raise InputError(f"What the run {run} was started with is erased.", code="run-erased", hint="Start a new run.")
         spec = pipeline.spec()
         _same_graph(run, Spec.from_json(cast("Mapping[str, object]", started["spec"])), spec)
-        self._check(pipeline, spec)
+        codes = self._check(pipeline, spec)
         rows = self._p.journal.rows("steps", {"run": run})
         done = {str(row["step"]): row for row in rows if row["status"] in ("finished", "cached")}
         failed = {str(row["step"]): _int(row["attempt"]) for row in rows if str(row["step"]) not in done}
@@ -175,28 +176,23 @@ class Engine:
             pins.update(_versions(done[node.id]["writes"]) if node.id in done else {})
         bound = replace(self._p, journal=RunJournal(self._p.journal, beat.lease))
         given = _param_values(pipeline, cast("Mapping[str, JSON]", started["params"]))
-        sources = Sources(self._p.project.root)
-        return _Walk(pipeline, spec, started, given, bound, beat, dict(done), failed, pins, sources)
+        return _Walk(pipeline, spec, started, given, bound, beat, dict(done), failed, pins, codes)
 
     def _kept(self, walk: _Walk) -> list[str]:
         """Finished steps whose code has changed since: their results stay, and that is said."""
-        changed = [id for id in walk.done if self._code(walk, id) != walk.done[id]["code_sha256"]]
+        changed = [id for id in walk.done if walk.codes[id] != walk.done[id]["code_sha256"]]
         for id in changed:
             note = f"The code of '{id}' has changed since it finished; its result is kept."
             self._tell(Progress(walk.run, id, "kept", note=note))
         return changed
 
-    def _code(self, walk: _Walk, id: str) -> str:
-        return code_hash(walk.pipeline.steps[id], self._p.project.root, walk.sources)
-
     def _step(self, walk: _Walk, node: Node, index: int) -> None:
         tell = partial(Progress, walk.run, node.id, index=index, total=len(walk.spec.nodes))
         began = time.monotonic()
-        code = self._code(walk, node.id)
-        found = self._cached(walk, node, code)
+        found = self._cached(walk, node)
         if found is None:
             self._tell(tell("started"))
-            found = self._executed(walk, node, code, tell)
+            found = self._executed(walk, node, tell)
         walk.beat.check()
         fact = NewFact("step.finished", walk.run, found, dedupe_key=f"{walk.run}/{node.id}")
         written = walk.p.journal.append([fact])[0].body or found
@@ -207,9 +203,9 @@ class Engine:
 
     # --- the cache ---
 
-    def _cached(self, walk: _Walk, node: Node, code: str) -> dict[str, JSON] | None:
+    def _cached(self, walk: _Walk, node: Node) -> dict[str, JSON] | None:
         """The fact of an equal earlier step, when the tables it read stand where they stood then."""
-        key = self._cache_key(walk, node, code)
+        key = self._cache_key(walk, node)
         if key is None or walk.started["fresh"]:
             return None
         for row in walk.p.journal.rows("cache", {"key": key}, order=("-seq",)):
@@ -217,22 +213,22 @@ class Engine:
             if _reads_hold(row, walk.pins) and self._payloads.present(outputs):
                 kept: dict[str, JSON] = {name: row[name] for name in ("outputs", "reads", "writes")}
                 origin = f"{row['run']}/{row['step']}"
-                return {**_fact(node, 0, code, key), **kept, "cached_from": origin, "usage": None}
+                return {**_fact(node, 0, walk.codes[node.id], key), **kept, "cached_from": origin, "usage": None}
         return None
 
-    def _cache_key(self, walk: _Walk, node: Node, code: str) -> str | None:
+    def _cache_key(self, walk: _Walk, node: Node) -> str | None:
         if not walk.pipeline.steps[node.id].cache:
             return None
         inputs = {name: _identity(walk, source) for name, source in node.inputs.items()}
-        return digest_of({"code": code, "inputs": inputs})
+        return digest_of({"code": walk.codes[node.id], "inputs": inputs})
 
     # --- one step's own work ---
 
-    def _executed(self, walk: _Walk, node: Node, code: str, tell: Callable[..., Progress]) -> dict[str, JSON]:
+    def _executed(self, walk: _Walk, node: Node, tell: Callable[..., Progress]) -> dict[str, JSON]:
         attempt = walk.failed.get(node.id, 0)
         for left in range(node.retries, -1, -1):
             attempt += 1
-            context = self._context(walk, node, code, attempt)
+            context = self._context(walk, node, attempt)
             try:
                 return self._attempt(walk, node, context)
             except Lost:
@@ -264,14 +260,14 @@ class Engine:
         finally:
             usage = self._p.meter.stop(mark)
         return {
-            **_fact(node, context.attempt, context.code_sha256, self._cache_key(walk, node, context.code_sha256)),
+            **_fact(node, context.attempt, context.code_sha256, self._cache_key(walk, node)),
             "outputs": [payload.to_json() for payload in outputs],
             "reads": [str(snapshot) for snapshot in sorted(context.reads)],
             "writes": [str(snapshot) for snapshot in sorted(context.writes)],
             "usage": asdict(usage),
         }
 
-    def _context(self, walk: _Walk, node: Node, code: str, attempt: int) -> StepContext:
+    def _context(self, walk: _Walk, node: Node, attempt: int) -> StepContext:
         sources = {name: source for name, source in node.inputs.items() if isinstance(source, FromStep)}
         return StepContext(
             run=walk.run,
@@ -282,7 +278,7 @@ class Engine:
             inputs={name: _payload(walk, source).digest for name, source in sources.items()},
             code=cast("Body", walk.started["code"]),
             environment=cast("Body", walk.started["environment"]),
-            code_sha256=code,
+            code_sha256=walk.codes[node.id],
         )
 
     def _inputs(self, walk: _Walk, node: Node, step: AnyStep) -> dict[str, object]:
@@ -320,15 +316,15 @@ class Engine:
 
     # --- checks before anything runs ---
 
-    def _check(self, pipeline: Pipeline, spec: Spec) -> None:
-        sources = Sources(self._p.project.root)
+    def _check(self, pipeline: Pipeline, spec: Spec) -> dict[str, str]:
+        """The code hash of every step; raises `InputError` for what could not be run."""
         for node in spec.nodes:
             if node.kind != "step" or node.map_over or node.when:
                 raise InputError(f"Step '{node.id}' cannot be run by this engine yet.", code="node-kind", hint="Use plain steps.")
             for name in pipeline.steps[node.id].resources:
                 if name not in self._resources:
                     raise unknown(f"resource for step '{node.id}'", name, self._resources, code="resource-unknown")
-            code_hash(pipeline.steps[node.id], self._p.project.root, sources)
+        return {node.id: code_hash(pipeline.steps[node.id], self._p.project.root, self._sources) for node in spec.nodes}
 
     def _params(self, pipeline: Pipeline, given: Mapping[str, object]) -> JSON:
         for name in given:
