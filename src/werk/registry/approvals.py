@@ -1,0 +1,125 @@
+"""A second actor decides what a version may do; every decision is a fact of whoever took it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import get_args
+
+from werk.core.canonical import JSON
+from werk.core.errors import Refused
+from werk.core.journal import NewFact, Reader, Writer
+from werk.core.nouns import Assurance, ModelVersion, Status, check_name
+from werk.core.platform import Platform
+from werk.governance import actor_named, assurance_of
+from werk.registry.versions import Registered, registered
+
+_TRAINING = ("run.started", "step.finished")
+
+
+def approve(p: Platform, mv: ModelVersion, comment: str = "") -> Assurance:
+    """`pending` -> `approved`, by `p.actor` and nobody else; says how sure it is that trainer and approver are two.
+
+    `Refused`: `four-eyes` for whoever trained it, `assurance-too-low`, `status-wrong`. Approving again says the same again.
+    """
+    with p.journal.write() as facts:
+        version = registered(facts, mv)
+        trainers = _trainers(facts, version)
+        _check_second(p, mv, trainers)
+        if version.status == "approved" and _decided_by(facts, mv, "approved") == p.actor.id:
+            return assurance_of(facts, p.actor, trainers)
+        _check_status(facts, version, "approved", ("pending",))
+        assurance = assurance_of(facts, p.actor, trainers)
+        _check_assurance(mv, assurance, version.assurance_needed)
+        _decide(p, facts, "model.approved", mv, comment, assurance)
+    return assurance
+
+
+def reject(p: Platform, mv: ModelVersion, comment: str = "") -> None:
+    """`pending` -> `rejected`, by anybody: also by the trainer, who may think better of it."""
+    _leave(p, mv, comment, "rejected", ("pending",))
+
+
+def retire(p: Platform, mv: ModelVersion, comment: str = "") -> None:
+    """`approved` -> `retired`; a version that is still champion is `Refused`."""
+    _leave(p, mv, comment, "retired", ("approved",))
+
+
+def set_alias(p: Platform, mv: ModelVersion, alias: str) -> bool:
+    """Let the alias mean this version, true when it meant another; `champion` needs `approved`, others not yet given up."""
+    check_name("alias", alias)
+    with p.journal.write() as facts:
+        allowed: tuple[Status, ...] = ("approved",) if alias == "champion" else ("pending", "approved")
+        _check_status(facts, registered(facts, mv), f"made {alias}", allowed)
+        if facts.rows("aliases", {"model": mv.model, "alias": alias, "version": mv.version}):
+            return False
+        body: dict[str, JSON] = {"model": mv.model, "alias": alias, "version": mv.version}
+        _written_as(p, facts, NewFact("alias.set", mv.model, body))
+    return True
+
+
+def _leave(p: Platform, mv: ModelVersion, comment: str, to: Status, allowed: Sequence[Status]) -> None:
+    with p.journal.write() as facts:
+        version = registered(facts, mv)
+        if version.status == to and _decided_by(facts, mv, to) == p.actor.id:
+            return
+        _check_status(facts, version, to, allowed)
+        if facts.rows("aliases", {"model": mv.model, "alias": "champion", "version": mv.version}):
+            raise Refused(
+                f"{mv} is the champion.",
+                code="champion-in-use",
+                hint="Make another version champion first.",
+            )
+        _decide(p, facts, f"model.{to}", mv, comment, assurance_of(facts, p.actor, _trainers(facts, version)))
+
+
+def _decide(p: Platform, facts: Writer, kind: str, mv: ModelVersion, comment: str, assurance: Assurance) -> None:
+    body: dict[str, JSON] = {"model": mv.model, "version": mv.version, "comment": comment, "assurance": assurance}
+    _written_as(p, facts, NewFact(kind, str(mv), body))
+
+
+def _written_as(p: Platform, facts: Writer, fact: NewFact) -> None:
+    """Undo the transaction when the journal writes for somebody else than the actor whose right was checked."""
+    if facts.append([fact])[0].actor != p.actor.id:
+        raise Refused("The journal is bound to another actor.", code="actor-mismatch", hint="Open the project as who you are.")
+
+
+def _trainers(facts: Reader, version: Registered) -> set[str]:
+    """Who registered it, and everybody who drove a part of its run: a resumed run has several."""
+    drove = {fact.actor for fact in facts.facts(run=version.run, kinds=_TRAINING)} if version.run else set()
+    return drove | {version.trainer}
+
+
+def _check_second(p: Platform, mv: ModelVersion, trainers: Collection[str]) -> None:
+    if p.actor.id in trainers:
+        raise Refused(
+            f"{p.actor.name} trained {mv} and cannot approve it.",
+            code="four-eyes",
+            hint="Let a second actor approve it with its own token.",
+        )
+
+
+def _check_assurance(mv: ModelVersion, assurance: Assurance, needed: Assurance) -> None:
+    order = get_args(Assurance)
+    if order.index(assurance) < order.index(needed):
+        raise Refused(
+            f"The gate of {mv} needs an approval with assurance '{needed}', this one has '{assurance}'.",
+            code="assurance-too-low",
+            hint="Let somebody approve whose identity the trainer has not issued.",
+        )
+
+
+def _check_status(facts: Reader, version: Registered, to: str, allowed: Sequence[Status]) -> None:
+    if version.status in allowed:
+        return
+    by = _decided_by(facts, version.mv, version.status)
+    said = f" (by {actor_named(facts, by)})" if by else ""
+    raise Refused(
+        f"{version.mv} is {version.status}{said} and cannot be {to}.",
+        code="status-wrong",
+        hint=f"Only {' or '.join(allowed)} versions can be {to}.",
+    )
+
+
+def _decided_by(facts: Reader, mv: ModelVersion, action: str) -> str | None:
+    rows = facts.rows("approvals", {"model": mv.model, "version": mv.version, "action": action})
+    return str(rows[0]["actor"]) if rows else None
