@@ -1,0 +1,162 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from werk.core.canonical import JSON
+from werk.core.errors import Failed, InputError
+from werk.core.journal import Fact, Journal, NewFact
+from werk.core.nouns import new_id
+from werk.journal import open_journal
+from werk.workflow.facts import PROJECTIONS
+from werk.workflow.triggers import TRIGGER_PROJECTIONS, Trigger, drain
+
+RETRAIN = Trigger(
+    "on-drift", "drift.detected", "retrain", {"monitor": ["feature", "prediction"]}, {"model": "$body.model", "days": 9}
+)
+
+
+def opened(folder: Path) -> Journal:
+    shapes = (*PROJECTIONS, *TRIGGER_PROJECTIONS)
+    return open_journal(f"sqlite:///{folder / 'journal.db'}", project="prj_t", actor="act_t", projections=shapes)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return opened(tmp_path)
+
+
+def drift(journal: Journal, run: str | None = None, **body: JSON) -> Fact:
+    told = {"monitor": "feature", "model": "delay", **body}
+    return journal.append([NewFact("drift.detected", "delay:1", told, run)])[0]
+
+
+def start(journal: Journal, trigger: Trigger, fact: Fact, params: dict[str, JSON]) -> str:
+    run = new_id("run")
+    body: dict[str, JSON] = {"pipeline": trigger.pipeline, "params": params, "cause": {"seq": fact.seq, "kind": fact.kind}}
+    journal.append([NewFact("run.started", run, body, run, f"{run}/start")])
+    return run
+
+
+def runs(journal: Journal) -> list[Fact]:
+    return list(journal.facts(kinds=["run.started"]))
+
+
+def test_a_fitting_fact_starts_one_run_with_its_params(journal: Journal) -> None:
+    fact = drift(journal)
+    [(name, seq, run)] = drain(journal, [RETRAIN], start)
+    assert (name, seq) == ("on-drift", fact.seq)
+    [started] = runs(journal)
+    assert started.subject == run
+    assert started.body is not None
+    assert started.body["params"] == {"model": "delay", "days": 9}
+    assert drain(journal, [RETRAIN], start) == []
+    assert len(runs(journal)) == 1
+
+
+def test_facts_that_do_not_fit_start_nothing(journal: Journal) -> None:
+    drift(journal, monitor="bias")
+    journal.append([NewFact("monitor.checked", "delay:1", {"monitor": "feature", "model": "delay"})])
+    assert drain(journal, [RETRAIN], start) == []
+    assert drain(journal, [Trigger("other", "drift.detected", "retrain", {"subject": "x:1"})], start) == []
+
+
+def test_two_triggers_fire_on_one_fact_each_and_oldest_first(journal: Journal) -> None:
+    drift(journal)
+    drift(journal)
+    both = [RETRAIN, Trigger("tell", "drift.detected", "notify", {"subject": "delay:1"})]
+    assert [firing[:2] for firing in drain(journal, both, start)] == [("on-drift", 1), ("tell", 1), ("on-drift", 2), ("tell", 2)]
+
+
+def test_only_facts_after_a_seq_count(journal: Journal) -> None:
+    first, second = drift(journal), drift(journal)
+    assert [seq for _, seq, _ in drain(journal, [RETRAIN], start, after=first.seq)] == [second.seq]
+
+
+def test_a_failed_start_is_tried_again(journal: Journal) -> None:
+    drift(journal)
+
+    def fails(_j: Journal, _t: Trigger, _f: Fact, _p: dict[str, JSON]) -> str:
+        raise InputError("There is no pipeline 'retrain'.", code="pipeline-unknown")
+
+    with pytest.raises(InputError):
+        drain(journal, [RETRAIN], fails)
+    assert len(drain(journal, [RETRAIN], start)) == 1
+
+
+def test_a_missing_field_is_named_and_nothing_starts(journal: Journal) -> None:
+    drift(journal)
+    with pytest.raises(InputError, match="month") as caught:
+        drain(journal, [Trigger("bad", "drift.detected", "retrain", {}, {"month": "$body.window.month"})], start)
+    assert "monitor" in caught.value.hint
+    assert runs(journal) == []
+
+
+def test_a_run_recorded_past_the_given_journal_is_an_error(journal: Journal) -> None:
+    drift(journal)
+    with pytest.raises(Failed, match="through the journal"):
+        drain(journal, [RETRAIN], lambda _, trigger, fact, params: start(journal, trigger, fact, params))
+
+
+def test_a_trigger_does_not_feed_itself_even_around_a_corner(journal: Journal) -> None:
+    drift(journal)
+    [(_, _, run)] = drain(journal, [RETRAIN], start)
+    drift(journal, run=run)
+    assert drain(journal, [RETRAIN], start) == []
+    journal.append([NewFact("model.registered", "delay:2", {}, run)])
+    corner = Trigger("after", "model.registered", "batch")
+    [(_, _, later)] = drain(journal, [RETRAIN, corner], start)
+    drift(journal, run=later)
+    assert drain(journal, [RETRAIN, corner], start) == []
+    drift(journal, run="run_of_a_person")
+    assert len(drain(journal, [RETRAIN], start)) == 1
+
+
+def test_drains_at_once_start_each_run_once(tmp_path: Path, journal: Journal) -> None:
+    for _ in range(6):
+        drift(journal)
+    with ThreadPoolExecutor(3) as pool:
+        fired = list(pool.map(lambda _: drain(opened(tmp_path), [RETRAIN], start), range(3)))
+    assert sorted(seq for firings in fired for _, seq, _ in firings) == [1, 2, 3, 4, 5, 6]
+    assert len(runs(journal)) == 6
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+import test_triggers as t
+def dies(journal, trigger, fact, params):
+    if {before}: os.kill(os.getpid(), signal.SIGKILL)
+    t.start(journal, trigger, fact, params)
+    os.kill(os.getpid(), signal.SIGKILL)
+t.drain(t.opened(Path({store!r})), [t.RETRAIN], dies)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+@pytest.mark.parametrize("before", [True, False])
+def test_a_kill_around_the_start_neither_loses_nor_doubles(tmp_path: Path, journal: Journal, before: bool) -> None:
+    drift(journal)
+    script = DYING.format(folder=str(Path(__file__).parent), store=str(tmp_path), before=before)
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    assert len(drain(journal, [RETRAIN], start)) == (1 if before else 0)
+    assert len(runs(journal)) == 1
+
+
+@pytest.mark.parametrize("change", [lambda j: j.append([NewFact("x.y", "s", {})])])
+def test_the_given_journal_is_a_journal(journal: Journal, change: Callable[[Journal], object]) -> None:
+    """Everything else a start may do with it goes through unchanged."""
+    drift(journal)
+
+    def also_writes(given: Journal, trigger: Trigger, fact: Fact, params: dict[str, JSON]) -> str:
+        change(given)
+        return start(given, trigger, fact, params)
+
+    drain(journal, [RETRAIN], also_writes)
+    assert [fact.kind for fact in journal.facts()] == ["drift.detected", "x.y", "run.started", "trigger.fired"]
