@@ -5,7 +5,7 @@ from werk.registry.decision import Decision, RuleVerdict, decide
 from werk.registry.facts import PROJECTIONS
 from werk.registry.gate import Gate
 from werk.registry.register import record_evaluation, register
-from werk.registry.versions import AliasChange, Registered, alias_history, champion_at, registered, resolve, versions
+from werk.registry.versions import AliasChange, Registered, alias_history, champion_at, registered, resolve, version_row, versions
 
 __all__ = [
     "PROJECTIONS",
@@ -25,5 +25,6 @@ __all__ = [
     "resolve",
     "retire",
     "set_alias",
+    "version_row",
     "versions",
 ]

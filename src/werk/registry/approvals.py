@@ -7,7 +7,7 @@ from typing import get_args
 
 from werk.core.canonical import JSON
 from werk.core.errors import Refused
-from werk.core.journal import NewFact, Reader, Writer
+from werk.core.journal import Fact, NewFact, Reader, Writer
 from werk.core.nouns import Assurance, ModelVersion, Status, check_name
 from werk.core.platform import Platform
 from werk.governance import actor_named, assurance_of
@@ -16,22 +16,21 @@ from werk.registry.versions import Registered, registered
 _TRAINING = ("run.started", "step.finished")
 
 
-def approve(p: Platform, mv: ModelVersion, comment: str = "") -> Assurance:
-    """`pending` -> `approved`, by `p.actor` and nobody else; says how sure it is that trainer and approver are two.
+def approve(p: Platform, mv: ModelVersion, comment: str = "") -> Fact:
+    """`pending` -> `approved`, by `p.actor` and nobody else; the fact says how sure it is that trainer and approver are two.
 
-    `Refused`: `four-eyes` for whoever trained it, `assurance-too-low`, `status-wrong`. Approving again says the same again.
+    `Refused`: `four-eyes` for whoever trained it, `assurance-too-low`, `status-wrong`. Approving again returns the first fact.
     """
     with p.journal.write() as facts:
         version = registered(facts, mv)
         trainers = _trainers(facts, version)
         _check_second(p, mv, trainers)
         if version.status == "approved" and _decided_by(facts, mv, "approved") == p.actor.id:
-            return assurance_of(facts, p.actor, trainers)
+            return next(facts.facts(kinds=("model.approved",), subject=str(mv)))
         _check_status(facts, version, "approved", ("pending",))
         assurance = assurance_of(facts, p.actor, trainers)
         _check_assurance(mv, assurance, version.assurance_needed)
-        _decide(p, facts, "model.approved", mv, comment, assurance)
-    return assurance
+        return _decide(p, facts, "model.approved", mv, comment, assurance)
 
 
 def reject(p: Platform, mv: ModelVersion, comment: str = "") -> None:
@@ -72,15 +71,17 @@ def _leave(p: Platform, mv: ModelVersion, comment: str, to: Status, allowed: Seq
         _decide(p, facts, f"model.{to}", mv, comment, assurance_of(facts, p.actor, _trainers(facts, version)))
 
 
-def _decide(p: Platform, facts: Writer, kind: str, mv: ModelVersion, comment: str, assurance: Assurance) -> None:
+def _decide(p: Platform, facts: Writer, kind: str, mv: ModelVersion, comment: str, assurance: Assurance) -> Fact:
     body: dict[str, JSON] = {"model": mv.model, "version": mv.version, "comment": comment, "assurance": assurance}
-    _written_as(p, facts, NewFact(kind, str(mv), body))
+    return _written_as(p, facts, NewFact(kind, str(mv), body))
 
 
-def _written_as(p: Platform, facts: Writer, fact: NewFact) -> None:
+def _written_as(p: Platform, facts: Writer, new: NewFact) -> Fact:
     """Undo the transaction when the journal writes for somebody else than the actor whose right was checked."""
-    if facts.append([fact])[0].actor != p.actor.id:
+    fact = facts.append([new])[0]
+    if fact.actor != p.actor.id:
         raise Refused("The journal is bound to another actor.", code="actor-mismatch", hint="Open the project as who you are.")
+    return fact
 
 
 def _trainers(facts: Reader, version: Registered) -> set[str]:

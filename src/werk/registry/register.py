@@ -43,7 +43,7 @@ def register(
     package_key: str,
     manifest_sha256: str,
     canonical_hash: str,
-    snapshots: Sequence[Snapshot],
+    snapshots: Sequence[Snapshot | str],
     code: Mapping[str, JSON],
     environment_sha256: str,
     report_key: str,
@@ -141,7 +141,7 @@ def _check_artifacts(
     package_key: str,
     manifest_sha256: str,
     canonical_hash: str,
-    snapshots: Sequence[Snapshot],
+    snapshots: Sequence[Snapshot | str],
     code: Mapping[str, JSON],
 ) -> None:
     """A version without any one of the three could never be rebuilt."""
@@ -149,7 +149,7 @@ def _check_artifacts(
         raise _missing("code", "the run recorded none")
     if not snapshots:
         raise _missing("data", "the run read no table version")
-    for snapshot in snapshots:
+    for snapshot in (Snapshot.parse(str(named)) for named in snapshots):
         present = p.table_store.version(snapshot.table)
         if present is None or present < snapshot.version:
             raise _missing("data", f"there is no {snapshot}")

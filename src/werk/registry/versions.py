@@ -56,9 +56,18 @@ def versions(p: Platform, model: str) -> list[Registered]:
 
 def registered(journal: Reader, mv: ModelVersion) -> Registered:
     """One version; an unknown one is an `InputError` with the known ones."""
+    return _registered(_row(journal, mv))
+
+
+def version_row(p: Platform, mv: ModelVersion) -> Row:
+    """One version as the row of the projection `versions`; an unknown one is an `InputError`."""
+    return _row(p.journal, mv)
+
+
+def _row(journal: Reader, mv: ModelVersion) -> Row:
     rows = journal.rows("versions", {"model": mv.model, "version": mv.version})
     if rows:
-        return _registered(rows[0])
+        return rows[0]
     known = [str(row["version"]) for row in journal.rows("versions", {"model": mv.model}, order=("version",))]
     if not known:
         raise _unknown_model(journal, mv.model)
