@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from json.encoder import encode_basestring as quoted  # type: ignore[attr-defined]  # the C function behind json.dumps
+from json.encoder import encode_basestring as quoted  # the C function behind json.dumps
 
 GENESIS = "0" * 64
 SALT_BYTES = 16

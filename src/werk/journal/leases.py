@@ -9,10 +9,11 @@ from werk.journal.database import Cursor, Database, cursor_of
 
 def claim(database: Database, project: str, run: str, owner: str, ttl_s: float) -> Lease | None:
     """Take the run if nobody holds it or its lease has expired by the database's clock; None when it is held."""
+    m = database.mark
     sql = (
-        f"INSERT INTO leases (project, run, owner, token, until) VALUES ({database.mark}, {database.mark}, {database.mark}, 1, {database.mark}) "
+        f"INSERT INTO leases (project, run, owner, token, until) VALUES ({m}, {m}, {m}, 1, {m}) "
         "ON CONFLICT (project, run) DO UPDATE SET owner = excluded.owner, token = leases.token + 1, until = excluded.until "
-        f"WHERE leases.until <= {database.mark} RETURNING token"
+        f"WHERE leases.until <= {m} RETURNING token"
     )
     with database.writing(ordered=False) as connection:
         cursor = cursor_of(connection)
@@ -24,7 +25,8 @@ def claim(database: Database, project: str, run: str, owner: str, ttl_s: float) 
 
 def renew(database: Database, project: str, lease: Lease, ttl_s: float) -> bool:
     """Hold the run longer; False when it was released or somebody took it over."""
-    sql = f"UPDATE leases SET until = {database.mark} WHERE project = {database.mark} AND run = {database.mark} AND owner = {database.mark} AND token = {database.mark}"
+    m = database.mark
+    sql = f"UPDATE leases SET until = {m} WHERE project = {m} AND run = {m} AND owner = {m} AND token = {m}"
     with database.writing(ordered=False) as connection:
         cursor = cursor_of(connection)
         until = database.now(cursor) + _micros(ttl_s)
@@ -34,7 +36,8 @@ def renew(database: Database, project: str, lease: Lease, ttl_s: float) -> bool:
 
 def release(database: Database, project: str, lease: Lease) -> None:
     """Let the run go. The row stays, so that a later claim still raises the token."""
-    sql = f"UPDATE leases SET until = 0, owner = '' WHERE project = {database.mark} AND run = {database.mark} AND owner = {database.mark} AND token = {database.mark}"
+    m = database.mark
+    sql = f"UPDATE leases SET until = 0, owner = '' WHERE project = {m} AND run = {m} AND owner = {m} AND token = {m}"
     with database.writing(ordered=False) as connection:
         cursor_of(connection).execute(sql, (project, lease.run, lease.owner, lease.token))
 

@@ -12,7 +12,8 @@ from werk.journal.tables import POINTS
 
 
 def add_points(database: Database, project: str, points: Sequence[Point]) -> None:
-    sql = f"INSERT INTO points (project, run, name, step, value, at) VALUES ({database.mark}, {database.mark}, {database.mark}, {database.mark}, {database.mark}, {database.mark})"
+    m = database.mark
+    sql = f"INSERT INTO points (project, run, name, step, value, at) VALUES ({m}, {m}, {m}, {m}, {m}, {m})"
     rows = [(project, point.run, point.name, point.step, _stored(point.value), point.at) for point in points]
     if rows:
         with database.writing(ordered=False) as connection:

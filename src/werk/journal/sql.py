@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from sqlalchemy import Connection
+
 from werk.core.journal import Fact, Lease, NewFact, Point, Projection
 from werk.journal import leases, schema
 from werk.journal.database import Database, connect, cursor_of
@@ -38,6 +40,7 @@ class SqlJournal(SqlReader):
         super().__init__(project, shapes, database.reading)
         check_text("project", project)
         check_text("actor", actor)
+        self.project = project
         self.actor = actor
         self.database, self.shapes, self.state, self.outside = database, shapes, state, outside
 
@@ -60,6 +63,12 @@ class SqlJournal(SqlReader):
 
         Writers come one after another: keep the block short. `Lost` when the run's lease has a newer token.
         """
+        with self.database_write(lease) as (_, writer):
+            yield writer
+
+    @contextmanager
+    def database_write(self, lease: Lease | None = None) -> Iterator[tuple[Connection, SqlWriter]]:
+        """`write` with the transaction's connection, for this room only."""
         with self.database.writing() as connection:
             cursor = cursor_of(connection)
             tail, current = tail_of(self.database, cursor)
@@ -68,7 +77,7 @@ class SqlJournal(SqlReader):
                 leases.fence(self.database, cursor, self.project, lease)
             writer = SqlWriter(self.project, self.actor, self.shapes, self.database, connection, tail)
             try:
-                yield writer
+                yield connection, writer
             finally:
                 writer.end()
 

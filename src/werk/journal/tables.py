@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
 from sqlalchemy.dialects import postgresql
@@ -23,9 +24,10 @@ TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 INT = BigInteger().with_variant(Integer(), "sqlite")
 REAL = Float(53)
 
-_TYPES: dict[ColumnType, TypeEngine[object]] = {"text": TEXT, "int": INT, "real": REAL, "json": TEXT, "bool": INT}
+_TYPES: dict[ColumnType, TypeEngine[Any]] = {"text": TEXT, "int": INT, "real": REAL, "json": TEXT, "bool": INT}
 
 METADATA = MetaData()
+_WITH_RUN = text("run is not null")
 
 FACTS = Table(
     "facts",

@@ -1,0 +1,181 @@
+"""Is everything stored still what was written? Chain, bodies, projections and signed heads are checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, inspect, select
+
+from werk.core.journal import Damage, Fact, Row, Verification
+from werk.journal import schema
+from werk.journal.chain import GENESIS, fact_hash
+from werk.journal.database import Cursor, cursor_of
+from werk.journal.heads import check_heads
+from werk.journal.projections import Replayed, Shape, Shapes
+from werk.journal.sql import SqlJournal
+from werk.journal.tables import FACT_COLUMNS
+
+ERASED = "body.erased"
+_PAGE = 2000
+_HEADER = ("seq", "project", "at", "actor", "kind", "subject", "run", "v", "body_sha256", "dedupe_key")
+
+
+def verify(journal: SqlJournal, *, public_key: bytes | None = None) -> Verification:
+    """Re-hash every fact of every project, replay every projection, check every signed head.
+
+    All is read in one snapshot, so facts appended meanwhile do no harm.
+    """
+    walk = _Walk(journal.shapes)
+    with journal.database.snapshot() as connection:
+        for row in stored_facts(cursor_of(connection), journal.database.mark):
+            walk.check(row)
+        damages = walk.finish()
+        for shape in journal.shapes.by_name.values():
+            damages += _projection_damages(connection, shape, walk.replayed)
+    outside = journal.outside
+    heads, wrong = check_heads(outside.heads_dir, journal.id, public_key or outside.verify_key, walk.hashes)
+    return Verification(walk.count, heads, tuple(damages + wrong))
+
+
+def replay(journal: SqlJournal) -> dict[str, list[Row]]:
+    """The project's projections as its facts say they are, sorted like `rows(name, history=True)`."""
+    shapes = list(journal.shapes.by_name.values())
+    with journal.database.snapshot() as connection:
+        replayed = schema.replayed_from(connection, shapes, project=journal.project)
+    return {shape.name: sorted(map(shape.read, replayed.rows(shape)), key=_by_identity(shape)) for shape in shapes}
+
+
+def _by_identity(shape: Shape) -> Any:
+    names = tuple(name for name in shape.identity if name != "project")
+    return lambda row: tuple(str(row[n]).encode() if isinstance(row[n], str) else row[n] for n in names)
+
+
+def stored_facts(cursor: Cursor, mark: str) -> Iterator[Sequence[Any]]:
+    """Every fact's row in the order of the table, in pages."""
+    sql = f"SELECT {', '.join(FACT_COLUMNS)} FROM facts WHERE seq > {mark} ORDER BY seq LIMIT {_PAGE}"
+    last = -(2**62)
+    while True:
+        cursor.execute(sql, (last,))
+        rows = cursor.fetchall()
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        last = rows[-1][0]
+
+
+class _Walk:
+    """One pass over the chain; bodies that pass are replayed on the way."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self._shapes = shapes
+        self.replayed = Replayed(shapes.by_name.values())
+        self.hashes: dict[int, str] = {}
+        self.count = 0
+        self._damages: list[Damage] = []
+        self._seq, self._hash, self._at = 0, GENESIS, 0
+        self._empty: dict[int, str] = {}
+        self._named: set[tuple[int, str]] = set()
+
+    def check(self, row: Sequence[Any]) -> None:
+        seq, project, at, actor, kind, subject, run, v, salt, body, body_sha256, prev_hash, hash_, dedupe_key = row
+        self.count += 1
+        self._link(seq, prev_hash, at)
+        actual = self._body(seq, project, kind, v, salt, body, body_sha256)
+        try:
+            computed = fact_hash(prev_hash, seq, project, at, actor, kind, subject, run, v, body_sha256, dedupe_key)
+            if computed != hash_ and actual and actual != body_sha256:
+                repaired = fact_hash(prev_hash, seq, project, at, actor, kind, subject, run, v, actual, dedupe_key)
+                if repaired == hash_:
+                    self._add(seq, "body_sha256", "The body's hash was changed")
+                    computed = hash_
+        except (TypeError, UnicodeError):
+            computed = ""
+        if computed != hash_:
+            self._add(seq, ", ".join((*_HEADER, "prev_hash", "hash")), "A column was changed: the row does not have its hash")
+        self.hashes[seq] = hash_
+        self._seq, self._hash, self._at = seq, hash_, at if isinstance(at, int) else self._at
+        if body is not None:
+            self._replay(row)
+
+    def _link(self, seq: int, prev_hash: str, at: object) -> None:
+        if seq != self._seq + 1:
+            gap = f"seq={self._seq + 1}" if seq == self._seq + 2 else f"seq={self._seq + 1}..{seq - 1}"
+            self._damages.append(Damage("facts", gap, "seq", f"Facts are missing or out of place before fact {seq}."))
+        elif prev_hash != self._hash:
+            self._add(seq, "prev_hash", "It does not follow the fact before it (whose `hash` may have been changed)")
+            self._damages.append(Damage("facts", f"seq={self._seq}", "hash", f"Fact {seq} does not name this fact's hash."))
+        if not isinstance(at, int) or at < self._at:
+            self._add(seq, "at", "Its time is earlier than its predecessor's")
+
+    def _body(self, seq: int, project: str, kind: str, v: int, salt: Any, body: Any, body_sha256: str) -> str | None:
+        """The hash of what stands in body and salt, None when both are erased; damage is noted."""
+        if body is None and salt is None:
+            self._empty[seq] = project
+            return None
+        if not isinstance(body, str) or not isinstance(salt, bytes):
+            self._add(seq, "body, salt", "Body and salt do not belong together")
+            return None
+        actual = hashlib.sha256(salt + body.encode(errors="replace")).hexdigest()
+        if actual != body_sha256:
+            self._add(seq, "body, salt, body_sha256", "The body is not the one that was hashed")
+        return actual
+
+    def _replay(self, row: Sequence[Any]) -> None:
+        seq, project, at, actor, kind, subject, run, _, _, body, body_sha256, prev_hash, hash_, dedupe_key = row
+        if kind != ERASED and kind not in self._shapes.by_kind:
+            return
+        try:
+            parsed = json.loads(body)
+            fact = Fact(seq, project, at, actor, kind, subject, run, parsed, body_sha256, prev_hash, hash_, dedupe_key)
+            if kind == ERASED:
+                self._named.add((parsed["seq"], project))
+            self.replayed.add(self._shapes.ops(fact))
+        except (ValueError, TypeError, KeyError, AttributeError) as broken:
+            self._add(seq, "body", f"It cannot be replayed ({type(broken).__name__})")
+
+    def finish(self) -> list[Damage]:
+        for seq, project in self._empty.items():
+            if (seq, project) not in self._named:
+                self._add(seq, "body, salt", "The body is gone and no fact says that it was erased")
+        return self._damages
+
+    def _add(self, seq: int, column: str, sentence: str) -> None:
+        self._damages.append(Damage("facts", f"seq={seq}", column, f"{sentence} (fact {seq})."))
+
+
+def _projection_damages(connection: Connection, shape: Shape, replayed: Replayed) -> list[Damage]:
+    """Every row and column in which the stored table differs from the replayed one."""
+    table, size = shape.table.name, len(shape.key_columns)
+    if not inspect(connection).has_table(table):
+        return [Damage(table, "table", "", f"The table {table} is gone.")]
+    at = shape.columns.index("valid_from") if shape.history else None
+    wanted = {_identity(row, size, at): row for row in replayed.rows(shape)}
+    damages: list[Damage] = []
+    for found in connection.execute(select(*shape.table.columns)):
+        row = wanted.pop(_identity(found, size, at), None)
+        damages += _row_damages(shape, found, row)
+    damages += [damage for row in wanted.values() for damage in _row_damages(shape, None, row)]
+    return damages
+
+
+def _row_damages(shape: Shape, found: Sequence[Any] | None, wanted: Sequence[Any] | None) -> Iterator[Damage]:
+    table, where = shape.table.name, _where(shape, found if found is not None else wanted or ())
+    if found is None or wanted is None:
+        what = "The facts know this row, the table does not" if found is None else "No fact knows this row"
+        yield Damage(table, where, ", ".join(shape.identity), f"{what} ({where}).")
+        return
+    for name, stored, value in zip(shape.columns, found, wanted, strict=True):
+        if stored != value or type(stored) is not type(value):
+            yield Damage(table, where, name, f"The facts say something else about {name} ({where}).")
+
+
+def _identity(row: Sequence[Any], size: int, at: int | None) -> tuple[Any, ...]:
+    return (*row[:size], row[at]) if at is not None else tuple(row[:size])
+
+
+def _where(shape: Shape, row: Sequence[Any]) -> str:
+    by_name = dict(zip(shape.columns, row, strict=True))
+    return ", ".join(f"{name}={by_name[name]}" for name in shape.identity)
