@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, Table, inspect, select
 
 from werk.core.canonical import canonical_json
 from werk.core.errors import InputError, Tampered
@@ -31,9 +31,9 @@ class State:
 def opened(database: Database, shapes: Shapes) -> State:
     """Make the tables when they are missing, check the schema number, bring the projections up to date."""
     wanted = canonical_json({name: shape_of(shape.projection) for name, shape in shapes.by_name.items()})
-    found = _meta(database)
+    found = read_meta(database)
     if not found:
-        found = _created(database)
+        found = created(database)
     check_schema(found)
     state = State(found["journal"], wanted, "")
     if covers(found["projections"], wanted):
@@ -108,9 +108,14 @@ def replayed_from(
     return replayed
 
 
-def _meta(database: Database) -> dict[str, str]:
+def read_meta(database: Database) -> dict[str, str]:
     with database.reading() as connection:
         return _read(connection) if inspect(connection).has_table(META.name) else {}
+
+
+def table_exists(database: Database, table: Table) -> bool:
+    with database.reading() as connection:
+        return inspect(connection).has_table(table.name)
 
 
 def _read(connection: Connection) -> dict[str, str]:
@@ -120,10 +125,11 @@ def _read(connection: Connection) -> dict[str, str]:
     return found
 
 
-def _created(database: Database) -> dict[str, str]:
+def created(database: Database, journal: str | None = None) -> dict[str, str]:
+    """Make the tables; of two processes that try, the second finds what the first one made."""
     with database.writing() as connection:
         METADATA.create_all(connection)
         if not _read(connection):
-            start = {"schema": str(SCHEMA), "journal": new_id("jrn"), "projections": "{}"}
+            start = {"schema": str(SCHEMA), "journal": journal or new_id("jrn"), "projections": "{}"}
             connection.execute(META.insert(), [{"key": key, "value": value} for key, value in start.items()])
         return _read(connection)
