@@ -86,7 +86,7 @@ def months(of: Sequence[Month], outcome: str, retrain: Retrain | None) -> Html:
     parts += [words(x, 356, month.window) for x, month in zip(centre, of, strict=True)]
     parts += [words(x, 372, f"{month.rows:,}", "small") for x, month in zip(centre, of, strict=True)]
     parts += _retrained(of, centre, step, retrain)
-    heads = (words(4, 16, f"share {outcome}", "head", "start"), words(4, 186, "AUC", "head", "start"))
+    heads = (words(4, 16, f"share {outcome}", "head", "start"), words(4, 186, "AUC, close-up", "head", "start"))
     return svg(_spoken(of, outcome, retrain), 382, *heads, *parts)
 
 
@@ -180,8 +180,8 @@ def chain(links: Sequence[Link]) -> Html:
         parts += [tag("circle", cx="16", cy=y + 14, r="6", class_="station")]
         if at + 1 < len(links):
             parts += [tag("line", x1="16", x2="16", y1=y + 22, y2=y + 60, class_="rail")]
-        parts += [words(36, y + 12, link.kind, "small", "start"), words(36, y + 29, _short(link.name), "name", "start")]
-        parts += [words(WIDTH - 8, y + 29, _short(link.detail, 72), "mono", "end")]
+        parts += [words(36, y + 12, link.kind, "small", "start"), words(36, y + 29, _short(link.name, 46), "name", "start")]
+        parts += [words(440, y + 29, _short(link.detail), "mono", "start")]
     label = "One prediction followed to its source: " + ", from ".join(f"{link.kind} {link.name}" for link in links)
     return svg(label, 8 + len(links) * 54, *parts)
 
@@ -197,5 +197,5 @@ def _tip() -> Html:
     return tag("defs", tag("marker", inner, id="tip", orient="auto", **size))
 
 
-def _short(said: str, most: int = 58) -> str:
+def _short(said: str, most: int = 64) -> str:
     return said if len(said) <= most else f"{said[: most - 1]}…"

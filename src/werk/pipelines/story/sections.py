@@ -21,7 +21,7 @@ def at_a_glance(story: Story) -> Html:
     facts = [
         (f"{sum(of.rows_in for of in story.landed):,}", "records checked on arrival") if story.landed else None,
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
-        (f"{max(rung.auc for rung in story.ladder):.3f}", "AUC (0.5 guesses, 1 is always right)") if story.ladder else None,
+        (f"{max(rung.auc for rung in story.ladder):.3f}", "AUC (0.5 is guessing)") if story.ladder else None,
         (str(humans), "human decisions") if story.approvals else None,
         (f"{sum(eur):.2g} EUR", "for all computing") if eur else None,
     ]
@@ -157,7 +157,7 @@ def _sentences(what: str, said: Sequence[Said]) -> Html:
         return Html("")
     items = (tag("li", tag("b", f"{one.monitor}. "), one.sentence) for one in said)
     named = f"{len(said)} {what}{'' if len(said) == 1 else 's'} in words"
-    return tag("details", tag("summary", named), tag("ul", *items, class_="said"), open="" if what == "violation" else None)
+    return tag("details", tag("summary", named), tag("ul", *items, class_="said"), open="")
 
 
 def _badge(good: bool, yes: str, no: str) -> Html:

@@ -28,7 +28,7 @@ th.n, td.n { text-align: right; padding-right: 1.6rem; font-variant-numeric: tab
 .matrix td { white-space: nowrap; }
 .facts { list-style: none; margin: .8rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .6rem; }
 .facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem .8rem;
-  flex: 1 0 auto; }
+  flex: 1 1 auto; }
 .facts b { display: block; font-size: 1.35rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .facts span { color: var(--soft); font-size: .85rem; }
 code, .mono { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; font-size: .88em; overflow-wrap: anywhere; }
@@ -55,8 +55,10 @@ footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --rule: #bbb; --paper: #fff; --panel: #fff; --blue: #0b62a8;
     --orange: #a34a06; --good: #1b7340; --bad: #b3261e; --bar: #b9cfe2; }
-  body { font-size: 10.5pt; } main, header, footer { max-width: none; padding: 0; } header { padding-top: 0; }
-  section { margin: 1.1rem 0; padding-top: .8rem; } h2 { break-after: avoid; } tr, svg, .facts, .proof { break-inside: avoid; }
+  body { font-size: 10pt; } .lead { font-size: 11.5pt; line-height: 1.45; } table { font-size: 8.8pt; }
+  th, td { padding: .25rem .6rem .25rem 0; } main, header, footer { max-width: none; padding: 0; } header { padding-top: 0; }
+  section { margin: 1.1rem 0; padding-top: .8rem; } h2 { break-after: avoid; } p { max-width: none; orphans: 3; widows: 3; }
+  tr, svg, .wide, .facts, .proof { break-inside: avoid; } section > p { break-after: avoid; }
   .wide { overflow: visible; } .drawing { min-width: 0; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
