@@ -1,0 +1,69 @@
+"""The flights template on its own data: what its features are worth, and that one flight gets what a year of them gets."""
+
+import runpy
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from flights import features as flown
+from flights.files import Files
+from flights.known import Held
+
+import werk
+from werk.features import Features
+
+TEMPLATE = Path(werk.__file__).parent / "templates" / "flights"
+
+
+@pytest.fixture(scope="module")
+def tables() -> Held:
+    files = Files(TEMPLATE / "data")
+    return Held({name: files.scan(name).collect() for name in ("raw.flights", "raw.weather", "raw.planes")})
+
+
+@pytest.fixture(scope="module")
+def year(tables: Held) -> pl.DataFrame:
+    return flown.engineer(flown.flights(tables), tables)
+
+
+def test_every_flight_has_its_row_in_the_order_of_its_key(tables: Held, year: pl.DataFrame) -> None:
+    assert year.height == 336_776
+    assert year.select(flown.KEY).equals(flown.flights(tables).select(flown.KEY).collect())
+    assert set(flown.FEATURES) <= set(year.columns)
+
+
+def test_one_flight_alone_has_the_very_features_it_has_among_all(tables: Held, year: pl.DataFrame) -> None:
+    for sampled in year.sample(200, seed=7).partition_by(flown.KEY):
+        own = pl.all_horizontal(pl.col(name) == sampled[name].item() for name in flown.KEY)
+        day = sampled["cutoff"].dt.convert_time_zone("America/New_York").dt.date().item()
+        rows = flown.flights(tables, day, date.fromordinal(day.toordinal() + 2)).filter(own)
+        assert flown.engineer(rows, Features(tables)).equals(sampled)
+
+
+def test_days_are_those_of_new_york_and_the_end_is_left_out(tables: Held) -> None:
+    july = flown.flights(tables, date(2013, 7, 1), date(2013, 8, 1)).collect()
+    assert july.height == 29_425
+    assert july["day"].unique().len() == 31
+    assert set(july["month"]) == {7}
+
+
+def test_two_flights_with_one_key_are_refused(tables: Held) -> None:
+    twice = Held({"raw.flights": tables.scan("raw.flights").head(5).collect().pipe(lambda rows: pl.concat([rows, rows[:1]]))})
+    with pytest.raises(ValueError, match="Two flights share"):
+        flown.flights(twice)
+
+
+def test_a_flight_that_never_leaves_waits_until_it_is_stale(tables: Held) -> None:
+    row = tables.scan("raw.flights").head(1).with_columns(dep_delay=pl.lit(None, pl.Float64)).collect()
+    never = flown.queue(Held({"raw.flights": row})).collect().sort("at")
+    assert never["waiting"].to_list() == [1, -1]
+    assert never["at"][1] - never["at"][0] == flown.STALE
+
+
+def test_each_rung_of_the_ladder_is_worth_its_features(year: pl.DataFrame) -> None:
+    ladder = runpy.run_path(str(TEMPLATE / "ladder.py"))["ladder"]
+    schedule, weather, delays = ladder(year).values()
+    assert schedule == pytest.approx(0.675, abs=0.01)
+    assert weather == pytest.approx(0.741, abs=0.01)
+    assert delays >= 0.785
