@@ -1,0 +1,1 @@
+"""A third-party adapter for werk."""
