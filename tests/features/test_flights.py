@@ -33,12 +33,14 @@ def test_every_flight_has_its_row_in_the_order_of_its_key(tables: Held, year: pl
     assert set(flown.FEATURES) <= set(year.columns)
 
 
-def test_one_flight_alone_has_the_very_features_it_has_among_all(tables: Held, year: pl.DataFrame) -> None:
-    for sampled in year.sample(200, seed=7).partition_by(flown.KEY):
-        own = pl.all_horizontal(pl.col(name) == sampled[name].item() for name in flown.KEY)
-        day = sampled["cutoff"].dt.convert_time_zone("America/New_York").dt.date().item()
-        rows = flown.flights(tables, day, date.fromordinal(day.toordinal() + 2)).filter(own)
-        assert flown.engineer(rows, Features(tables)).equals(sampled)
+def test_one_flight_alone_has_the_very_features_it_has_among_all(tables: Held) -> None:
+    july = {name: tables.scan(name).filter(pl.col("month") == 7).collect() for name in ("raw.flights", "raw.weather")}
+    lake = Held({**july, "raw.planes": tables.scan("raw.planes").collect()})
+    rows = flown.flights(lake).collect()
+    sampled = rows.with_row_index("at").sample(200, seed=7)["at"].to_list()
+    among_all = flown.engineer(rows.lazy(), Features(lake))
+    for at in sampled:
+        assert flown.engineer(rows[at : at + 1].lazy(), lake).equals(among_all[at : at + 1])
 
 
 def test_days_are_those_of_new_york_and_the_end_is_left_out(tables: Held) -> None:

@@ -15,7 +15,7 @@ from werk.features import Features, FeatureView, Tables, Window
 KEY = ("sched_dep", "carrier", "flight", "origin")
 TARGET = "late"
 CATEGORIES = ("carrier", "origin", "dest")
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LEAD, RECENT, STALE = HOUR, 2 * HOUR, 6 * HOUR
 
 PLACES = {"origin": ("origin",), "carrier": ("carrier",), "both": ("carrier", "origin"), "dest": ("dest",)}
@@ -50,16 +50,12 @@ def _refuse_twins(rows: pl.LazyFrame) -> None:
         raise ValueError(f"Two flights share {', '.join(KEY)}: {twins.row(0)}.")
 
 
-def departures(tables: Tables) -> pl.LazyFrame:
+def departures(tables: Tables, since: datetime | None = None) -> pl.LazyFrame:
     delay = pl.col("dep_delay").cast(pl.Int64)
-    left = scheduled(tables).filter(delay.is_not_null())
+    recent = [LEFT > since - DAY] if since else []
+    left = scheduled(tables).filter(delay.is_not_null(), *recent)
     late = (delay >= 30).cast(pl.Int64).alias("late30")
     return left.select(*CATEGORIES, "tailnum", "flight", "distance", LEFT.alias("left"), delay.alias("delay"), late)
-
-
-def aircraft(tables: Tables) -> pl.LazyFrame:
-    last = {"plane_delay": pl.col("delay"), "plane_left": pl.col("left"), "plane_distance": pl.col("distance")}
-    return departures(tables).select("tailnum", "flight", "left", **last)
 
 
 def queue(tables: Tables, since: datetime | None = None) -> pl.LazyFrame:
@@ -72,21 +68,17 @@ def queue(tables: Tables, since: datetime | None = None) -> pl.LazyFrame:
 
 
 class Events:
-    """The flights as what happened when, beside the tables; `since` is the earliest cutoff anyone will ask for."""
+    """The flights as what happened when, beside the tables; nothing further back than a cutoff of `since` can see is read."""
 
     def __init__(self, tables: Tables, since: datetime | None) -> None:
-        self._tables, self._since = tables, since
+        self._tables = tables
+        left = departures(tables, since).collect()
+        seen = {"plane_delay": "delay", "plane_left": "left", "plane_distance": "distance"}
+        aircraft = left.select("tailnum", "flight", "left", **{name: pl.col(column) for name, column in seen.items()})
+        self._events = {"departures": left, "aircraft": aircraft, "queue": queue(tables, since).collect()}
 
     def scan(self, table: str, /) -> pl.LazyFrame:
-        match table:
-            case "departures":
-                return departures(self._tables)
-            case "aircraft":
-                return aircraft(self._tables)
-            case "queue":
-                return queue(self._tables, self._since)
-            case _:
-                return self._tables.scan(table)
+        return self._events[table].lazy() if table in self._events else self._tables.scan(table)
 
 
 def _left(name: str, by: tuple[str, ...]) -> FeatureView:
@@ -102,7 +94,7 @@ def _waiting(name: str, by: tuple[str, ...]) -> FeatureView:
 LAST_SEEN = ("plane_delay", "plane_left", "plane_distance")
 VIEWS = (
     FeatureView("weather", "origin", "raw.weather", "time_hour", WEATHER, ttl=3 * HOUR, known_after=HOUR),
-    FeatureView("aircraft", "tailnum", "aircraft", "left", LAST_SEEN, ttl=24 * HOUR, tie_breaker="flight"),
+    FeatureView("aircraft", "tailnum", "aircraft", "left", LAST_SEEN, ttl=DAY, tie_breaker="flight"),
     *(_left(name, by) for name, by in PLACES.items()),
     *(_waiting(name, by) for name, by in PLACES.items()),
 )
