@@ -20,7 +20,9 @@ def rows(n: int = ROWS, moved: float = 0.0) -> tuple[pl.DataFrame, np.ndarray, n
 def based(frame: pl.DataFrame | None = None) -> Baseline:
     made, scores, labels = rows()
     frame = made if frame is None else frame
-    return baseline(features=frame, columns=list(IMPORTANCE), scores=scores, labels=labels, groups=frame["c"], importance=IMPORTANCE)
+    return baseline(
+        features=frame, columns=list(IMPORTANCE), scores=scores, labels=labels, groups=frame["c"], importance=IMPORTANCE
+    )
 
 
 def by_name(verdicts: list[MonitorVerdict]) -> dict[str, MonitorVerdict]:
@@ -31,7 +33,8 @@ def test_the_same_kind_of_rows_is_ok_everywhere() -> None:
     frame, scores, labels = rows()
     said = check(based(), "July", features=frame, scores=scores, labels=labels, groups=frame["c"], importance=IMPORTANCE)
     assert [(v.monitor, v.verdict) for v in said] == [
-        (name, "ok") for name in ("data quality", "feature drift", "prediction drift", "model quality", "bias", "explanation drift")
+        (name, "ok")
+        for name in ("data quality", "feature drift", "prediction drift", "model quality", "bias", "explanation drift")
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import hypot, log
+from collections.abc import Mapping, Sequence
+from math import hypot, inf, log
 
 from werk.core.canonical import JSON
 from werk.monitoring.baselines import Baseline, Rows
@@ -13,6 +13,7 @@ from werk.monitoring.verdict import BIAS, MonitorVerdict, cannot_say
 from werk.monitoring.words import listed
 
 FOUR_FIFTHS = log(5 / 4)  # the four-fifths rule, either way: a disparate impact that moved by a quarter
+Moved = Mapping[str, Sequence[tuple[str, float]]]
 SAYS = {"DPL": "real outcomes", "DI": "alarms raised", "AD": "right predictions", "RD": "outcomes found"}
 
 
@@ -21,10 +22,10 @@ def check_bias(baseline: Baseline, window: str, rows: Rows, limits: Thresholds) 
         return cannot_say(BIAS, window, "no groups with known outcomes were given to compare")
     now = rows.bias(baseline.decision)
     judged = {name: now[name] for name in sorted(now) if _enough(now[name], limits) and _known(baseline, name, limits)}
-    moved = {f"{name} {metric}": change for name in judged for metric, change in _moved(baseline, name, now[name], limits)}
+    moved = {name: of for name in judged if (of := _moved(baseline.groups[name], now[name], limits))}
     values: dict[str, JSON] = {
         "groups": {name: _numbers(of) for name, of in now.items()},
-        "moved": dict(moved),
+        "moved": {f"{name} {metric}": by for name, of in moved.items() for metric, by in of},
         "judged": list(judged),
     }
     if not judged:
@@ -33,12 +34,12 @@ def check_bias(baseline: Baseline, window: str, rows: Rows, limits: Thresholds) 
 
 
 def _verdict(
-    window: str, judged: Mapping[str, GroupBias], moved: Mapping[str, float], unjudged: list[str], values: dict[str, JSON]
+    window: str, judged: Mapping[str, GroupBias], moved: Moved, unjudged: Sequence[str], values: Mapping[str, JSON]
 ) -> MonitorVerdict:
     note = f"; too few rows to judge {listed(unjudged, 6)}" if unjudged else ""
     if moved:
-        told = [f"{key.rpartition(' ')[0]} ({SAYS[key.split()[-1]]}, {key.split()[-1]} {by:+.2f})" for key, by in moved.items()]
-        sentence = f"{window}: compared with the others, it changed for {listed(told)}{note}"
+        told = [f"{name} ({SAYS[of[0][0]]}, {of[0][0]} {of[0][1]:+.2f})" for name, of in moved.items()]
+        sentence = f"{window}: compared with the others, it changed for {listed(told, 4)}{note}"
         return MonitorVerdict(BIAS, window, "violation", sentence, values)
     sentence = f"{window}: all {len(judged)} groups that can be judged fare as they did, compared with the others{note}"
     return MonitorVerdict(BIAS, window, "ok", sentence, values)
@@ -52,23 +53,21 @@ def _known(baseline: Baseline, name: str, limits: Thresholds) -> bool:
     return name in baseline.groups and _enough(baseline.groups[name], limits)
 
 
-def _moved(baseline: Baseline, name: str, now: GroupBias, limits: Thresholds) -> list[tuple[str, float]]:
-    then = baseline.groups[name]
-    return [(m, c) for m in METRICS if (c := _change(m, then, now)) is not None and _matters(m, c, then, now, limits)]
+def _moved(then: GroupBias, now: GroupBias, limits: Thresholds) -> list[tuple[str, float]]:
+    """The group's metrics that moved beyond their limit, the furthest first."""
+    sizes = {metric: _size(metric, then, now, limits) for metric in METRICS}
+    over = sorted((metric for metric in METRICS if sizes[metric] >= 1), key=lambda metric: -sizes[metric])
+    return [(metric, getattr(now, metric) - getattr(then, metric)) for metric in over]
 
 
-def _change(metric: str, then: GroupBias, now: GroupBias) -> float | None:
+def _size(metric: str, then: GroupBias, now: GroupBias, limits: Thresholds) -> float:
+    """How far a metric moved, in limits; 0 within the noise. An impact that fell to nothing moved without limit."""
     was, new = getattr(then, metric), getattr(now, metric)
-    return None if was is None or new is None else new - was
-
-
-def _matters(metric: str, change: float, then: GroupBias, now: GroupBias, limits: Thresholds) -> bool:
-    if abs(change) < limits.bias_errors * hypot(then.errors[metric], now.errors[metric]):
-        return False
+    if was is None or new is None or abs(new - was) < limits.bias_errors * hypot(then.errors[metric], now.errors[metric]):
+        return 0.0
     if metric != "DI":
-        return abs(change) >= limits.bias
-    was, new = getattr(then, metric), getattr(now, metric)
-    return not was or not new or abs(log(new / was)) >= FOUR_FIFTHS
+        return float(abs(new - was) / limits.bias)
+    return abs(log(new / was)) / FOUR_FIFTHS if was and new else inf
 
 
 def _numbers(of: GroupBias) -> dict[str, JSON]:
