@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from werk.core.errors import InputError, WerkError
-from werk.workflow.capture.code import LARGEST_BYTES, CodeTree, capture_code, checkout_code, diff
+from werk.workflow.capture.code import LARGEST_BYTES, CodeTree, capture_code, checkout_code, diff, uncommitted
 
 PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
 
@@ -85,6 +85,26 @@ def test_the_diff_digest_follows_the_content(repository: Path) -> None:
     assert one.diff_sha256 != two.diff_sha256
     assert capture(repository) == one
     assert "+x = 2" in diff(repository / ".werk" / "code.git", one.tree, two.tree)
+
+
+def test_what_no_commit_holds_is_shown_without_what_was_left_out(repository: Path) -> None:
+    store = repository / ".werk" / "code.git"
+    (repository / "id.pem").write_text(PRIVATE_KEY)
+    git(repository, "add", "-f", "id.pem")
+    git(repository, "commit", "-qm", "a key by accident")
+    assert uncommitted(repository, store, capture(repository)) == ""
+    (repository / "werk.toml").write_text("[project]\nname = 'x'\n")
+    shown = uncommitted(repository, store, capture(repository))
+    assert "+name = 'x'" in shown
+    assert "id.pem" not in shown
+
+
+def test_what_no_commit_holds_is_shown_in_a_part_of_a_repository(repository: Path, tmp_path: Path) -> None:
+    (repository / "delays" / "steps.py").write_text("def load(): return 1\n")
+    found = capture_code(repository / "delays", tmp_path / "code.git")
+    shown = uncommitted(repository / "delays", tmp_path / "code.git", found)
+    assert "+def load(): return 1" in shown
+    assert "werk.toml" not in shown
 
 
 def test_a_deleted_file_is_dirty_and_absent(repository: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What a run was made of: the code as it lay in the folder, and the Python it ran on."""
 
-from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff
+from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff, uncommitted
 from werk.workflow.capture.environment import Environment, capture_environment, differences
 from werk.workflow.capture.secrets import find_secrets, mask
 
@@ -14,4 +14,5 @@ __all__ = [
     "differences",
     "find_secrets",
     "mask",
+    "uncommitted",
 ]

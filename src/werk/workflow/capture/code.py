@@ -24,6 +24,7 @@ _SHORTEST_SECRET = 12
 _NEVER_CODE = ("__pycache__/", ".venv/", "venv/", "node_modules/", ".ipynb_checkpoints/", "*.pyc")
 _NEVER_IN_STATUS = re.compile(r"/(?:__pycache__|\.venv|venv|node_modules|\.ipynb_checkpoints)/|\.pyc$")
 _DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)$).*")
+_DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv")
 _LINK, _PROGRAM, _FILE = "120000", "100755", "100644"
 
 
@@ -88,8 +89,20 @@ def diff(store_dir: Path, tree_a: str, tree_b: str) -> str:
     """What changed from one captured tree to another, as a unified diff; empty when they are equal."""
     for tree in (tree_a, tree_b):
         _check_known(store_dir, tree)
-    shown = git("diff", "--no-color", "--no-ext-diff", "--no-textconv", tree_a, tree_b, cwd=store_dir, store=store_dir)
-    return shown.decode(errors="replace")
+    return git(*_DIFF, tree_a, tree_b, cwd=store_dir, store=store_dir).decode(errors="replace")
+
+
+def uncommitted(root: Path, store_dir: Path, code: CodeTree) -> str:
+    """What the run's code had that its commit has not, as a unified diff; empty when it was clean or had no commit.
+
+    Needs the user's repository to still have the commit (`Failed` otherwise). Files left out are in no diff.
+    """
+    if code.commit is None or not code.dirty:
+        return ""
+    prefix = os.fsdecode(git("rev-parse", "--show-prefix", cwd=root).rstrip(b"\n"))
+    left_out = [f":(top,exclude,literal){name.rpartition(' (')[0]}" for name in code.left_out]
+    trees = (f"{code.commit}:{prefix}", code.tree)
+    return git(*_DIFF, *trees, "--", ":(top)", *left_out, cwd=root, borrow=store_dir).decode(errors="replace")
 
 
 # --- which files ---

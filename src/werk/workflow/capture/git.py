@@ -14,12 +14,20 @@ from werk.core.errors import Failed, InputError
 _QUIET = ("-c", "core.hooksPath=", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 
 
-def git(*arguments: str, cwd: Path, store: Path | None = None, index: Path | None = None, data: bytes = b"") -> bytes:
-    """What a git command prints. `store` is a bare repository to act on instead of the one around `cwd`.
+def git(
+    *arguments: str,
+    cwd: Path,
+    store: Path | None = None,
+    index: Path | None = None,
+    borrow: Path | None = None,
+    data: bytes = b"",
+) -> bytes:
+    """What a git command prints. `store` is a bare repository to act on instead of the one around `cwd`; `borrow` is one
+    whose objects can be read as well.
 
     Raises `InputError` when git is not installed, `Failed` with git's own first line when the command fails.
     """
-    done = attempt(*arguments, cwd=cwd, store=store, index=index, data=data)
+    done = attempt(*arguments, cwd=cwd, store=store, index=index, borrow=borrow, data=data)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
         raise Failed(f"git {arguments[0]} failed: {said[0]}.", code="git-failed", hint="Run `git fsck` in the folder it names.")
@@ -27,11 +35,16 @@ def git(*arguments: str, cwd: Path, store: Path | None = None, index: Path | Non
 
 
 def attempt(
-    *arguments: str, cwd: Path, store: Path | None = None, index: Path | None = None, data: bytes = b""
+    *arguments: str,
+    cwd: Path,
+    store: Path | None = None,
+    index: Path | None = None,
+    borrow: Path | None = None,
+    data: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
     """The finished command, whether it succeeded or not."""
     command = [_program(), *_QUIET, *_acting_on(store), *arguments]
-    return subprocess.run(command, cwd=cwd, env=_variables(index), input=data, capture_output=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=_variables(index, borrow), input=data, capture_output=True, check=False)
 
 
 def _program() -> str:
@@ -49,8 +62,12 @@ def _acting_on(store: Path | None) -> Sequence[str]:
     return () if store is None else (f"--git-dir={store}",)
 
 
-def _variables(index: Path | None) -> dict[str, str]:
+def _variables(index: Path | None, borrow: Path | None) -> dict[str, str]:
     # Inside a git hook GIT_DIR and GIT_INDEX_FILE point at the user's repository: they must not reach our commands.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    ours = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    return kept | ours | ({"GIT_INDEX_FILE": str(index)} if index else {})
+    kept |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    if index:
+        kept["GIT_INDEX_FILE"] = str(index)
+    if borrow:
+        kept["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(borrow / "objects")
+    return kept

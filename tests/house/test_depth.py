@@ -1,0 +1,76 @@
+"""Between a step's body and the port stand at most four of our own frames."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import polars as pl
+import pytest
+
+import werk
+from werk.adapters.table_store.memory import MemoryTableStore
+from werk.core.nouns import Actor, Project
+from werk.core.platform import Platform
+from werk.data import Pinned
+from werk.features import Features, FeatureView
+
+OURS = str(Path(werk.__file__).parent)
+WEATHER = FeatureView("weather", entity="origin", table="raw.weather", event_time="at", features=["temp"], ttl="3h")
+DAY = datetime(2013, 7, 1, tzinfo=UTC)
+
+
+class Watched(MemoryTableStore):
+    """The memory store, noting how deep below the step's body it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depths: list[int] = []
+
+    def read(self, *given: Any, **named: Any) -> Any:
+        frame = inspect.currentframe()
+        self.depths.append(frames_of_ours(frame.f_back if frame else None))
+        return super().read(*given, **named)
+
+
+def frames_of_ours(frame: FrameType | None) -> int:
+    depth = 0
+    while frame is not None and frame.f_code.co_name != "step_body":
+        depth += frame.f_code.co_filename.startswith(OURS)
+        frame = frame.f_back
+    assert frame is not None, "the step's body is not on the stack"
+    return depth
+
+
+def scans(tables: Pinned) -> pl.LazyFrame:
+    return tables.scan("raw.weather")
+
+
+def indexes(tables: Pinned) -> pl.LazyFrame:
+    return tables["raw.weather"]
+
+
+def joins(tables: Pinned) -> pl.LazyFrame:
+    spine = pl.LazyFrame({"origin": ["JFK"], "cutoff": [DAY]})
+    return Features(tables).join(spine, WEATHER, at="cutoff")
+
+
+@pytest.mark.parametrize("ask", [scans, indexes, joins])
+def test_a_training_step_is_at_most_four_frames_from_the_store(ask: Callable[[Pinned], pl.LazyFrame], tmp_path: Path) -> None:
+    store = Watched()
+    store.write("raw.weather", pl.DataFrame({"origin": ["JFK"], "at": [DAY], "temp": [20.5]}))
+    missing: Any = None
+    ports = dict.fromkeys(("journal", "object_store", "key_store", "identity", "meter"), missing)
+    actor, project = Actor("act_t", "t", "local"), Project("prj_t", "t", tmp_path)
+    p = Platform(project=project, actor=actor, stage="test", table_store=cast("Any", store), model_format={}, **ports)
+
+    def step_body(tables: Pinned) -> pl.DataFrame:
+        return ask(tables).collect()
+
+    assert step_body(Pinned(p, {"raw.weather": 0})).height == 1
+    assert store.depths
+    assert max(store.depths) <= 4
