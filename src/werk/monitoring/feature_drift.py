@@ -22,7 +22,7 @@ def shift(then: Profile, now: Counts, limits: Thresholds) -> float | None:
     With n and m rows in k cells the index of two equal distributions is about (k - 1)(1/n + 1/m) (Yurdakul 2018).
     """
     before, n = then.cells, int(now.sum())
-    if then.kind == "other" or then.valueless or not n or not then.rows:
+    if then.kind == "other" or then.valueless or min(n, then.rows) < limits.rows:
         return None
     used = int(((before + now) > 0).sum())
     if (used - 1) * (1 / n + 1 / then.rows) > limits.psi / 2:
