@@ -38,14 +38,15 @@ class Trace:
         return number + 1
 
     def _misbehave(self, number: int) -> None:
-        """A file named after the step's number says what happens in it, once."""
+        """A file named after the step's number says what happens in it, once: it dies, or waits for the file `go`."""
         for act in ("kill", "wait"):
             plan = self._folder / f"{act}-{number}"
             if plan.exists():
                 plan.rename(self._folder / f"{act}ed-{number}")
                 if act == "kill":
                     os.kill(os.getpid(), signal.SIGKILL)
-                time.sleep(0.5)
+                while not (self._folder / "go").exists():
+                    time.sleep(0.01)
 
 
 @step("one")

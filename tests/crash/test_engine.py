@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -19,10 +19,9 @@ from typing import Any
 
 import pytest
 
-from werk.core.journal import Journal
 from werk.core.nouns import new_id
-from werk.journal import open_journal
-from werk.workflow import PROJECTIONS, Engine
+from werk.journal import SqlJournal
+from werk.workflow import Engine
 
 WORKER = Path(__file__).with_name("engine_worker.py")
 STEPS = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -89,8 +88,8 @@ class Site:
         self.engine: Engine = worker.engine(self.platform, self.folder, 30.0)
 
     @property
-    def journal(self) -> Journal:
-        journal: Journal = self.platform.journal
+    def journal(self) -> SqlJournal:
+        journal: SqlJournal = self.platform.journal
         return journal
 
     def start(self) -> str:
@@ -127,10 +126,11 @@ class Site:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def site(request: pytest.FixtureRequest, tmp_path: Path, forks: Forks) -> Site:
-    if request.param == "sqlite":
-        return Site(f"sqlite:///{tmp_path / 'journal.db'}", tmp_path, forks)
-    return Site(request.getfixturevalue("postgres_url"), tmp_path, forks)
+def site(request: pytest.FixtureRequest, tmp_path: Path, forks: Forks) -> Iterator[Site]:
+    sqlite = f"sqlite:///{tmp_path / 'journal.db'}"
+    made = Site(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"), tmp_path, forks)
+    yield made
+    made.journal.close()
 
 
 def appears(path: Path) -> None:
@@ -155,10 +155,12 @@ def test_kill_points(site: Site) -> None:
     print(f"WERK_SEED={SEED} WERK_KILLS={KILLS}")
     chance = random.Random(SEED)
     took = timed(site)
+    # A kill costs far more on Postgres, where a new process first has to connect.
+    wanted = KILLS if site.url.startswith("sqlite") else max(5, KILLS // 5)
     killed = tries = 0
-    while killed < KILLS:
+    while killed < wanted:
         tries += 1
-        assert tries < 4 * KILLS, "most kills came too late"
+        assert tries < 4 * wanted, "most kills came too late"
         run = site.start()
         pid = site.drive(run, 0.2)
         time.sleep(chance.uniform(0, took))
@@ -190,6 +192,7 @@ def test_a_stopped_worker_that_wakes_up_is_fenced_out(site: Site) -> None:
     os.kill(stalled, signal.SIGSTOP)
     site.finish(run, 0.3)
     facts = site.journal.head().seq
+    (site.folder / "go").touch()
     os.kill(stalled, signal.SIGCONT)
     assert site.forks.wait(stalled) == worker.LOST
     assert site.journal.head().seq == facts
@@ -210,10 +213,11 @@ def test_two_workers_racing_do_every_step_once(site: Site) -> None:
 def test_a_step_longer_than_the_lease_keeps_its_run(site: Site) -> None:
     run = site.start()
     (site.folder / "wait-3").touch()
-    pid = site.drive(run, 0.2)
+    pid = site.drive(run, 1.0)
     appears(site.folder / "waited-3")
-    time.sleep(0.3)
-    assert site.forks.wait(site.drive(run, 0.2)) == worker.HELD
+    time.sleep(1.2)
+    assert site.forks.wait(site.drive(run, 1.0)) == worker.HELD
+    (site.folder / "go").touch()
     assert site.forks.wait(pid) == 0
     assert site.executed(run) == STEPS
 
@@ -234,14 +238,3 @@ def test_four_runs_of_one_project_at_once_all_finish(site: Site) -> None:
     pids = [site.drive(run) for run in runs]
     assert [site.forks.wait(pid) for pid in pids] == [0] * 4
     assert all(site.is_whole(run) for run in runs)
-
-
-def test_the_journal_of_a_new_process_knows_the_run(site: Site, reopened: Callable[[Site], Journal]) -> None:
-    run = site.start()
-    site.finish(run)
-    assert reopened(site).rows("runs", {"run": run})[0]["status"] == "finished"
-
-
-@pytest.fixture
-def reopened() -> Callable[[Site], Journal]:
-    return lambda site: open_journal(site.url, project=site.project, actor="act_other", projections=PROJECTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import pytest
 from werk.core.nouns import Actor, Project, new_id
 from werk.core.platform import Platform
 from werk.core.plugins import build
+from werk.journal import open_journal
 from werk.workflow.facts import PROJECTIONS
 
 
@@ -40,10 +42,9 @@ def stores(tmp_path: Path) -> Platform:
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Platform:
-    from werk.journal import open_journal  # needs the journal's database drivers, which payload tests do without
-
+def platform(tmp_path: Path) -> Iterator[Platform]:
     url = f"sqlite:///{tmp_path / 'journal.db'}"
     # The root is the tests' own folder, so that steps defined in a test count as the project's code.
     journal = open_journal(url, project=new_id("prj"), actor="act_tests", projections=PROJECTIONS)
-    return platform_with(journal, Path(__file__).parent)
+    yield platform_with(journal, Path(__file__).parent)
+    journal.close()

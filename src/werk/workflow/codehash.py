@@ -16,7 +16,7 @@ import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Sources:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._files: dict[Path, tuple[tuple[int, int], _Module]] = {}
+        self._labels: dict[Path, str] = {}
 
     def module(self, path: Path) -> _Module:
         stat = path.stat()
@@ -63,10 +64,10 @@ class Sources:
 
     def label(self, path: Path) -> str:
         """The file's name in the hash: the same in every checkout."""
-        for base in (_WERK.parent, self.root):
-            if path.is_relative_to(base):
-                return path.relative_to(base).as_posix()
-        return path.name
+        if path not in self._labels:
+            base = next((base for base in (_WERK.parent, self.root) if path.is_relative_to(base)), path.parent)
+            self._labels[path] = path.relative_to(base).as_posix()
+        return self._labels[path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class _Module:
         with tokenize.open(path) as file:
             self.text = file.read()  # universal newlines, the file's own encoding
         self.tree = ast.parse(self.text)
+        self._digests: dict[ast.stmt, str] = {}
+        self._names: dict[ast.stmt, list[tuple[str, ...]]] = {}
 
     @cached_property
     def tokens(self) -> list[_Token]:
@@ -104,8 +107,19 @@ class _Module:
         imports = [s for s in self.tree.body if isinstance(s, ast.ImportFrom)]
         return [s for s in imports if s.names[0].name == "*"]
 
-    def stream(self, node: ast.stmt) -> list[list[object]]:
-        """The tokens of a statement. Its own depth does not count, so leading indents are dropped."""
+    def digest(self, node: ast.stmt) -> str:
+        """Of a statement's tokens; its own depth does not count."""
+        if node not in self._digests:
+            self._digests[node] = token_digest(self._stream(node))
+        return self._digests[node]
+
+    def names(self, node: ast.stmt) -> list[tuple[str, ...]]:
+        """The dotted names a statement uses, each once."""
+        if node not in self._names:
+            self._names[node] = list(dict.fromkeys(_names(node)))
+        return self._names[node]
+
+    def _stream(self, node: ast.stmt) -> list[list[object]]:
         decorators = getattr(node, "decorator_list", [])
         first, last = min([node.lineno, *(d.lineno for d in decorators)]), node.end_lineno or node.lineno
         inside = [t for t in self.tokens if first <= t.line <= last]
@@ -128,16 +142,16 @@ class _Hash:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._parts: dict[str, object] = {}
+        self._parts: dict[str, str | None] = {}
         self._ways: set[tuple[str, ...]] = set()
         self._home = Path()
 
     def of(self, fn: Callable[..., object]) -> str:
         self._home = _file_of(fn)
         if self._home.is_relative_to(_WERK):
-            self._parts["werk"] = importlib.metadata.version("werk")
+            self._parts["werk"] = _werk_version()
         self._function(fn)
-        return digest_of({key: token_digest(part) for key, part in self._parts.items()})
+        return digest_of(self._parts)
 
     def _follows(self, path: Path) -> bool:
         ours = self._home.is_relative_to(_WERK)
@@ -159,7 +173,7 @@ class _Hash:
     def _value(self, label: str, value: object) -> None:
         """What a function's closure holds: code is followed, plain values count, the rest by type."""
         value = value.fn if isinstance(value, Step) else value
-        if inspect.isfunction(value) and self._follows(Path(value.__code__.co_filename).resolve()):
+        if inspect.isfunction(value) and self._follows(_real(value.__code__.co_filename)):
             if not self._seen(self._sources.label(_file_of(value)), value.__qualname__):
                 self._function(value)
             return
@@ -176,8 +190,8 @@ class _Hash:
         key = f"{self._sources.label(module.path)}:{name}"
         while key in self._parts:
             key += "+"  # a name bound by several statements
-        self._parts[key] = module.stream(node)
-        for dotted in dict.fromkeys(_names(node)):
+        self._parts[key] = module.digest(node)
+        for dotted in module.names(node):
             self._resolve(module, dotted, package)
 
     def _resolve(self, module: _Module, dotted: tuple[str, ...], package: str) -> None:
@@ -303,7 +317,17 @@ def _source(module: str) -> Path | None:
     """The file of a module, None when it has none in Python. Nothing is imported but its packages."""
     loaded = sys.modules.get(module)
     file = getattr(loaded, "__file__", None) if loaded else _found(module)
-    return Path(file).resolve() if file and file.endswith(".py") else None
+    return _real(file) if file and file.endswith(".py") else None
+
+
+@cache
+def _werk_version() -> str:
+    return importlib.metadata.version("werk")
+
+
+@cache
+def _real(file: str) -> Path:
+    return Path(file).resolve()
 
 
 def _found(module: str) -> str | None:
@@ -320,7 +344,7 @@ def _found(module: str) -> str | None:
 def _file_of(fn: Callable[..., object]) -> Path:
     if not inspect.isfunction(fn) or fn.__name__ == "<lambda>" or not Path(fn.__code__.co_filename).is_file():
         raise _no_source(fn)
-    return Path(fn.__code__.co_filename).resolve()
+    return _real(fn.__code__.co_filename)
 
 
 def _no_source(fn: object) -> InputError:
