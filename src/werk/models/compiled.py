@@ -79,9 +79,14 @@ def _number(name: str, row: Mapping[str, object], codes: Mapping[str, float] | N
     value = row[name]
     if value is None:
         return np.nan
-    if codes is not None and isinstance(value, str):
-        return codes.get(value, np.nan)
+    if codes is not None and isinstance(value, str | int):
+        return codes.get(_spelled(value), np.nan)
     if codes is None and isinstance(value, int | float):
         return float(value)
     wanted = "text" if codes is not None else "a number"
     raise InputError(f"Feature '{name}' needs {wanted}, not {value!r}.", code="feature-type", hint="Send the training type.")
+
+
+def _spelled(value: str | int) -> str:
+    """As the data frame library spells a category at training."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -21,6 +21,32 @@ from werk.models.compiled import Model, canonical_hash, model_json, restored
 Rows = pl.DataFrame | pl.LazyFrame
 
 
+_OURS = {
+    "threads": ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs"),
+    "seed": ("seed", "random_seed", "random_state"),
+    "rounds": (
+        *("num_iterations", "num_iteration", "n_iter", "num_tree", "num_trees", "num_round", "num_rounds"),
+        *("nrounds", "num_boost_round", "n_estimators", "max_iter"),
+    ),
+    "params={'objective': ...}": ("objective_type", "app", "application", "loss"),
+    "categories": ("categorical_feature", "cat_feature", "categorical_column", "cat_column", "categorical_features"),
+}
+_FIXED = (
+    *("deterministic", "force_row_wise", "force_col_wise", "bin_construct_sample_cnt", "subsample_for_bin"),
+    *("verbosity", "verbose", "early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change"),
+)
+_BOOSTING, _DEVICE = ("gbdt", "dart"), ("cpu",)
+_ONE_OF = {
+    **dict.fromkeys(("boosting", "boosting_type", "boost"), _BOOSTING),
+    **dict.fromkeys(("device", "device_type"), _DEVICE),
+}
+_POSITIONAL = (
+    *("bagging_fraction", "sub_row", "subsample", "bagging", "bagging_freq", "subsample_freq", "data_sample_strategy"),
+    *("pos_bagging_fraction", "pos_sub_row", "pos_subsample", "pos_bagging"),
+    *("neg_bagging_fraction", "neg_sub_row", "neg_subsample", "neg_bagging"),
+)
+
+
 def fit_lightgbm(
     rows: Rows,
     *,
@@ -33,22 +59,62 @@ def fit_lightgbm(
     threads: int = 1,
     seed: int | None = None,
 ) -> Model:
-    """A booster of the rows; threads are pinned and recorded, because another count may give other bits."""
-    frame, levels = _ordered(rows, key, [*features, target], categories)
+    """A booster of the rows; threads are pinned and recorded, because another count may give other bits.
+
+    The seed comes from target, key, features and params unless given. Parameters that would choose rows by position or
+    name threads, seed or rounds a second way are an `InputError`, as are rows without an outcome.
+    """
     given = {"objective": "binary", **(params or {})}
+    _check_params(given)
+    frame, levels = _ordered(rows, key, target, features, categories)
     chosen = _seed(target, key, features, given) if seed is None else seed
     fixed = {"deterministic": True, "force_row_wise": True, "num_threads": threads, "seed": chosen, "verbosity": -1}
-    names = [name for name in features if name in levels]
+    booster = _trained(frame, target, features, levels, {**given, **fixed}, rounds)
+    record = {**given, **fixed, "rounds": rounds}
+    return Model(booster, "lightgbm", tuple(features), levels, target, str(given["objective"]), tuple(key), record, chosen)
+
+
+def _trained(
+    frame: pl.DataFrame,
+    target: str,
+    features: Sequence[str],
+    levels: Mapping[str, tuple[str, ...]],
+    params: Mapping[str, object],
+    rounds: int,
+) -> lightgbm.Booster:
     data = lightgbm.Dataset(
         _values(frame, features, levels),
         label=frame[target].cast(pl.Float64).to_numpy(),
         feature_name=[f"f{at}" for at in range(len(features))],
-        categorical_feature=[list(features).index(name) for name in names],
+        categorical_feature=[at for at, name in enumerate(features) if name in levels],
     )
-    booster = lightgbm.train({**given, **fixed}, data, num_boost_round=rounds)
-    task = str(given["objective"])
-    record = {**given, **fixed, "rounds": rounds}
-    return Model(booster, "lightgbm", tuple(features), levels, target, task, tuple(key), record, chosen)
+    # All rows: beyond its default of 200,000 LightGBM would choose the rows it bins by their position.
+    whole = {**params, "bin_construct_sample_cnt": max(len(frame), 200_000)}
+    try:
+        return lightgbm.train(whole, data, num_boost_round=rounds)
+    except lightgbm.basic.LightGBMError as said:
+        raise InputError(
+            f"LightGBM refuses these rows or parameters: {said}.", code="fit-refused", hint="Mend what it names."
+        ) from said
+
+
+def _check_params(given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        for ours, aliases in _OURS.items():
+            if name in aliases:
+                raise _refused(name, f"Use {ours}.")
+        if name in _FIXED:
+            raise _refused(name, "werk sets it, so that equal rows give equal models.")
+        if name in _POSITIONAL:
+            raise _refused(name, "It chooses rows by position, so that erasing one row would move all others.")
+        if name in _ONE_OF and value not in _ONE_OF[name]:
+            raise _refused(name, f"Repeatable are: {', '.join(_ONE_OF[name])}.")
+        if not isinstance(value, str | int | float | list | tuple):
+            raise _refused(name, "Parameters are numbers, text or lists, so that they can be recorded.")
+
+
+def _refused(name: str, hint: str) -> InputError:
+    return InputError(f"The parameter '{name}' is not taken.", code="param-refused", hint=hint)
 
 
 def fit_logistic(
@@ -60,7 +126,7 @@ def fit_logistic(
     params: Mapping[str, object] | None = None,
 ) -> Model:
     """A scaled logistic regression of complete numeric rows: the baseline any other model must beat."""
-    frame, _ = _ordered(rows, key, [*features, target], ())
+    frame, _ = _ordered(rows, key, target, features, ())
     given = {"max_iter": 1000, **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("logistic", LogisticRegression(**given))])
     pipe.fit(_values(frame, features, {}), frame[target].cast(pl.Int64).to_numpy())
@@ -74,16 +140,45 @@ def _seed(*definition: object) -> int:
 
 
 def _ordered(
-    rows: Rows, key: Sequence[str], needed: Sequence[str], categories: Sequence[str]
+    rows: Rows, key: Sequence[str], target: str, features: Sequence[str], categories: Sequence[str]
 ) -> tuple[pl.DataFrame, dict[str, tuple[str, ...]]]:
+    for name in categories:
+        if name not in features:
+            raise unknown("feature", name, features, code="category-unknown", hint="Categories are features as well.")
+    needed = list(dict.fromkeys([*key, target, *features]))
+    _check_columns(rows, needed)
+    frame = by_key(rows.lazy().select(needed), key)
+    if missing := frame[target].null_count():
+        raise InputError(
+            f"{missing:,} rows have no '{target}'.", code="target-null", hint=f'Drop them: rows.drop_nulls("{target}").'
+        )
+    return frame, {name: _levels(frame[name]) for name in categories}
+
+
+def by_key(rows: Rows, key: Sequence[str]) -> pl.DataFrame:
+    """The rows sorted by their natural key; `InputError` when the key is null or does not tell them apart."""
+    _check_columns(rows, key)
+    frame = rows.lazy().collect().sort(key)
+    _refuse_ties(frame, key)
+    return frame
+
+
+def _check_columns(rows: Rows, needed: Sequence[str]) -> None:
     present = rows.lazy().collect_schema().names()
-    for name in [*key, *needed, *categories]:
+    for name in needed:
         if name not in present:
             raise unknown("column", name, present, code="column-unknown")
-    frame = rows.lazy().select(list(dict.fromkeys([*key, *needed]))).collect().sort(key)
-    _refuse_ties(frame, key)
-    levels = {name: tuple(sorted(frame[name].cast(pl.String).drop_nulls().unique())) for name in categories}
-    return frame, levels
+
+
+def _levels(series: pl.Series) -> tuple[str, ...]:
+    textual = isinstance(series.dtype, pl.Categorical | pl.Enum) or series.dtype in (pl.String, pl.Boolean, pl.Null)
+    if not (textual or series.dtype.is_integer()):
+        raise InputError(
+            f"The category '{series.name}' is {series.dtype}.",
+            code="category-type",
+            hint="Categories are text, whole numbers or booleans: other types have no one spelling.",
+        )
+    return tuple(sorted(series.cast(pl.String).drop_nulls().unique()))
 
 
 def _refuse_ties(frame: pl.DataFrame, key: Sequence[str]) -> None:
@@ -99,11 +194,8 @@ def _refuse_ties(frame: pl.DataFrame, key: Sequence[str]) -> None:
 
 def matrix(model: Model, frame: Rows) -> NDArray[np.float64]:
     """The frame as the model was trained: its features in order, categories as codes, missing as NaN."""
-    whole = frame.lazy().collect()
-    for name in model.features:
-        if name not in whole.columns:
-            raise unknown("column", name, whole.columns, code="column-unknown")
-    return _values(whole, model.features, model.categories)
+    _check_columns(frame, model.features)
+    return _values(frame.lazy().select(model.features).collect(), model.features, model.categories)
 
 
 def _values(frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:

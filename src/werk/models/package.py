@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -13,6 +14,8 @@ from werk.core.canonical import canonical_json, sha256_hex
 from werk.core.errors import Tampered
 from werk.core.platform import Platform
 from werk.models.compiled import Model, canonical_hash, model_json, restored
+
+_SIGNED = ("model.bin", "model.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +43,39 @@ def package(p: Platform, model: Model, *, name: str, facts: Mapping[str, object]
 
 
 def load_package(p: Platform, key: str) -> Model:
-    """The model of a package, once its signature and every file's hash have been checked."""
-    names = ("manifest.json", "manifest.sig", "model.bin", "model.json")
-    stored = p.object_store.get([f"{key}/{name}" for name in names])
-    files = {name: stored[f"{key}/{name}"] for name in names}
-    # Our own key, never the one lying beside the files: whoever changes them could change that too.
-    _verify(p.key_store.public_key("werk"), files["manifest.sig"], files["manifest.json"])
-    manifest = json.loads(files["manifest.json"])
-    for name, expected in manifest["files"].items():
-        if sha256_hex(files[name]) != expected:
+    """The model of a package, once its signature, its key, every file's hash and the model's own hash have been checked."""
+    stored = p.object_store.get([f"{key}/{name}" for name in (*_SIGNED, "manifest.json", "manifest.sig")])
+    files = {at.rpartition("/")[2]: data for at, data in stored.items()}
+    manifest = _signed_manifest(p, key, files)
+    sums = manifest["files"]
+    for name in _SIGNED:
+        if sums.get(name) != sha256_hex(files[name]):
             raise _tampered(name)
-    blank = restored(files["model.json"], None)
-    return restored(files["model.json"], p.model_format[blank.format].load(files["model.bin"]))
+    form = p.model_format[restored(files["model.json"], None).format]
+    model = restored(files["model.json"], form.load(files["model.bin"]))
+    if canonical_hash(form, model) != manifest["canonical_hash"]:
+        raise _tampered("canonical hash")
+    return model
 
 
-def _verify(public: bytes, signature: bytes, manifest: bytes) -> None:
+def _signed_manifest(p: Platform, key: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
+    """The manifest that this key was given to: another one, signed just as validly, is not this package."""
+    # Our own key, never the one lying beside the files: whoever changes them could change that too.
+    valid = _valid(p.key_store.public_key("werk"), files["manifest.sig"], files["manifest.json"])
+    if key.rpartition("/")[2] != sha256_hex(files["manifest.json"]):
+        raise _tampered("manifest.json")
+    if not valid:
+        raise _tampered("manifest.sig")
+    manifest: Mapping[str, Any] = json.loads(files["manifest.json"])
+    return manifest
+
+
+def _valid(public: bytes, signature: bytes, manifest: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, manifest)
-    except InvalidSignature as forged:
-        raise _tampered("manifest.json") from forged
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _tampered(name: str) -> Tampered:
