@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
+from werk.core.errors import InputError
 from werk.core.ports.meter import Meter
 
 
@@ -21,4 +22,16 @@ def marks_nest(meter: Meter) -> None:
     assert inner.wall_s <= whole.wall_s
 
 
-SUITE = (usage_since_mark_is_never_negative, marks_nest)
+def each_mark_is_stopped_once(meter: Meter) -> None:
+    """Promise 2: a second stop, or a mark of nobody, is refused."""
+    mark = meter.start()
+    meter.stop(mark)
+    for wrong in (mark, object()):
+        try:
+            meter.stop(wrong)
+        except InputError:
+            continue
+        raise AssertionError("a mark was stopped that was not running")
+
+
+SUITE = (usage_since_mark_is_never_negative, marks_nest, each_mark_is_stopped_once)
