@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -20,7 +20,7 @@ from werk.data import Pinned
 from werk.features import Features, FeatureView
 
 OURS = str(Path(werk.__file__).parent)
-WEATHER = FeatureView("weather", entity="origin", table="raw.weather", event_time="at", features=["temp"], ttl="3h")
+WEATHER = FeatureView("weather", entity="origin", table="raw.weather", event_time="at", features=["temp"], ttl=timedelta(hours=3))
 DAY = datetime(2013, 7, 1, tzinfo=UTC)
 
 
@@ -32,9 +32,15 @@ class Watched(MemoryTableStore):
         self.depths: list[int] = []
 
     def read(self, *given: Any, **named: Any) -> Any:
-        frame = inspect.currentframe()
-        self.depths.append(frames_of_ours(frame.f_back if frame else None))
+        self._note(inspect.currentframe())
         return super().read(*given, **named)
+
+    def scan(self, *given: Any, **named: Any) -> Any:
+        self._note(inspect.currentframe())
+        return super().scan(*given, **named)
+
+    def _note(self, asked: FrameType | None) -> None:
+        self.depths.append(frames_of_ours(asked.f_back if asked else None))
 
 
 def frames_of_ours(frame: FrameType | None) -> int:
