@@ -14,7 +14,7 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"{}"})
 
 
-listener = socket.socket()
+listener = socket.socket(proto=socket.IPPROTO_TCP)
 listener.bind(("127.0.0.1", 0))
 listener.listen(2048)
 print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

@@ -96,6 +96,18 @@ def test_a_broken_new_version_leaves_the_old_one_answering(
     assert (app.endpoints.live["delay"].manifest.version, app.ready) == (3, True)
 
 
+def test_an_answer_does_not_wait_for_the_callers_acknowledgement(deployed: Path) -> None:
+    """With Nagle's algorithm on, a keep-alive request takes the 40 ms of a delayed acknowledgement."""
+    with running(deployed) as (_, connection):
+        took = []
+        for _ in range(30):
+            began = time.perf_counter()
+            assert ask(connection)[0] == 200
+            took.append(time.perf_counter() - began)
+        connection.close()
+    assert min(took[5:]) < 0.03
+
+
 def test_sigterm_ends_in_peace(deployed: Path) -> None:
     with running(deployed) as (process, connection):
         assert ask(connection)[0] == 200

@@ -1,0 +1,46 @@
+"""The benchmarks list their cases, write what they found, and say why a side is missing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FIELDS = {"case", "metric", "werk", "peer", "limit", "unit", "ratio", "target", "met", "inside"}
+
+
+def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_list_names_every_case_with_a_sentence() -> None:
+    lines = benchmarks("list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["startup", "empty-pipeline", "journal", "realtime"]
+    assert all(len(line.split()) > 5 for line in lines)
+
+
+def test_an_unknown_case_is_refused_with_the_known_ones() -> None:
+    refused = benchmarks("run", "startpu")
+    assert refused.returncode == 2
+    assert "startup" in refused.stderr
+
+
+def test_a_run_writes_every_field_and_a_ratio_that_follows_from_its_numbers(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    assert benchmarks("run", "startup", "--quick", "--json", str(out)).returncode == 0
+    line = json.loads(out.read_text())[0]
+    assert set(line) >= FIELDS
+    assert line["ratio"] == line["werk"] / line["limit"]
+    assert line["met"] is (line["werk"] - line["limit"] <= 60)
+
+
+def test_a_failing_side_is_said_and_not_guessed(tmp_path: Path) -> None:
+    script = (
+        "from benchmarks.measure import NotMeasured, child, not_measured\nimport sys\n"
+        "try: child([sys.executable, '-c', 'raise SystemExit(\"no such peer\")'], what='peer')\n"
+        "except NotMeasured as why: print(not_measured('c', 'm', 's', '', why).inside)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "not measured: peer failed: no such peer"
