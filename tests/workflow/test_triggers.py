@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from werk.core.canonical import JSON
 from werk.core.errors import Failed, InputError
 from werk.core.journal import Fact, Journal, NewFact
 from werk.core.nouns import new_id
+from werk.core.platform import Platform
 from werk.journal import open_journal
+from werk.workflow import Engine, pipeline, step
 from werk.workflow.facts import PROJECTIONS
 from werk.workflow.triggers import TRIGGER_PROJECTIONS, Trigger, drain
 
@@ -22,6 +25,7 @@ RETRAIN = Trigger(
 
 
 def opened(folder: Path) -> Journal:
+    folder.mkdir(exist_ok=True)
     shapes = (*PROJECTIONS, *TRIGGER_PROJECTIONS)
     return open_journal(f"sqlite:///{folder / 'journal.db'}", project="prj_t", actor="act_t", projections=shapes)
 
@@ -124,6 +128,32 @@ def test_drains_at_once_start_each_run_once(tmp_path: Path, journal: Journal) ->
         fired = list(pool.map(lambda _: drain(opened(tmp_path), [RETRAIN], start), range(3)))
     assert sorted(seq for firings in fired for _, seq, _ in firings) == [1, 2, 3, 4, 5, 6]
     assert len(runs(journal)) == 6
+
+
+@step("count")
+def count(days: int) -> int:
+    return days + 1
+
+
+@pipeline
+def retrain(days: int) -> None:
+    count(days)
+
+
+def test_the_engine_itself_starts_and_drives_a_triggered_run(platform: Platform, tmp_path: Path) -> None:
+    journal = opened(tmp_path / "own")
+    drift(journal)
+    p = replace(platform, journal=journal)
+
+    def starts(given: Journal, _trigger: Trigger, fact: Fact, params: dict[str, JSON]) -> str:
+        cause: dict[str, JSON] = {"seq": fact.seq, "kind": fact.kind}
+        return Engine(replace(p, journal=given), {}).start(retrain, params, pins={}, code={}, environment={}, cause=cause)
+
+    trigger = Trigger("on-drift", "drift.detected", "retrain", {}, {"days": 9})
+    [(_, _, run)] = drain(journal, [trigger], starts)
+    assert Engine(p, {}).drive(retrain, run) == "finished"
+    assert drain(journal, [trigger], starts) == []
+    assert journal.rows("firings", {"run": run})[0]["fact"] == 1
 
 
 DYING = """
