@@ -71,7 +71,8 @@ def _issuers(journal: Reader, actor_id: str) -> set[str]:
     following: str | None = actor_id
     while following is not None and following not in line:
         line.add(following)
-        rows = journal.rows("actors", {"id": following})
+        # Read from the tokens, which hold only ids: an erased name must not make two actors look independent.
+        rows = journal.rows("tokens", {"actor": following})
         issuer = rows[0]["issued_by"] if rows else None
         following = issuer if isinstance(issuer, str) else None
     return line

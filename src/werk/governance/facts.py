@@ -37,6 +37,7 @@ PROJECTIONS = (
         key=("token_sha256",),
         kinds=("token.issued",),
         apply=_token,
+        index=(("actor",),),
     ),
     Projection(
         name="plans",

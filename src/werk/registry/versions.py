@@ -79,12 +79,12 @@ def resolve(p: Platform, ref: str) -> ModelVersion:
     """The version meant by `m:3`, `m@alias`, or `m` for its champion."""
     if ":" in ref:
         return registered(p.journal, ModelVersion.parse(ref)).mv
-    model, _, alias = ref.partition("@")
-    found = _aliased(p.journal, model, alias or "champion")
+    model, at, alias = ref.partition("@")
+    found = _aliased(p.journal, model, alias if at else "champion")
     if found is not None:
         return found
     known = versions(p, model)
-    if "@" in ref:
+    if at:
         aliases = [str(row["alias"]) for row in p.journal.rows("aliases", {"model": model})]
         raise unknown(f"alias of {model}", alias, aliases, code="alias-unknown")
     listed = ", ".join(f"{version.mv} ({version.status})" for version in known[-5:])
