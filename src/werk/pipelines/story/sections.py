@@ -174,7 +174,8 @@ def _fate(quarantined: bool) -> str:
 
 
 def _dirt(clean: int) -> str:
-    return f"What the checks found; {clean} further checks found nothing"
+    further = "one further check" if clean == 1 else f"{clean} further checks"
+    return f"What the checks found; {further} found nothing" if clean else "What the checks found"
 
 
 def _clear(low: float, high: float) -> str:
