@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,6 +15,7 @@ from werk.core.errors import InputError, Lost, Refused, StepFailed, Tampered, Tr
 from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
+from werk.journal import SqlJournal, replay, verify
 from werk.workflow import Engine, Pipeline, Progress, StepContext, pipeline, step
 
 GIVEN: dict[str, Any] = {"pins": {"raw.flights": 3}, "code": {"tree": "t1"}, "environment": {"sha256": "e1"}}
@@ -408,8 +410,6 @@ def test_one_engine_drives_many_runs_at_once(engine: Engine, platform: Platform)
 
 
 def test_at_most_four_of_our_frames_stand_between_a_step_and_the_journal(platform: Platform) -> None:
-    import traceback
-
     depth: list[list[str]] = []
 
     class Watched:
@@ -442,3 +442,19 @@ def test_at_most_four_of_our_frames_stand_between_a_step_and_the_journal(platfor
 
 def stack_file(stack: list[str]) -> str:
     return next(file for file in reversed(stack[:-1]) if Path(file).name == "test_engine.py")
+
+
+def test_what_is_read_of_runs_is_what_their_facts_say(engine: Engine, platform: Platform, world: World) -> None:
+    world.broken = ValueError("broken")
+    run = begin(engine)
+    with pytest.raises(StepFailed):
+        engine.drive(chain, run)
+    world.broken = None
+    engine.resume(chain, run)
+    engine.drive(chain, begin(engine))
+    assert isinstance(platform.journal, SqlJournal)
+    assert verify(platform.journal).ok
+    replayed = replay(platform.journal)
+    assert {name: len(rows) for name, rows in replayed.items()} == {"runs": 2, "steps": 6, "edges": 6, "cache": 2}
+    for name, rows in replayed.items():
+        assert sorted(rows, key=str) == sorted(platform.journal.rows(name), key=str)

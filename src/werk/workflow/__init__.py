@@ -1,11 +1,18 @@
 """Steps, pipelines and the engine that drives them through the journal."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from werk.workflow.context import Progress, Resource, StepContext
-from werk.workflow.engine import Engine
 from werk.workflow.facts import PROJECTIONS
-from werk.workflow.payloads import Codec
 from werk.workflow.pipeline import Pipeline, parse_params, pipeline
 from werk.workflow.step import Step, step
+
+if TYPE_CHECKING:
+    from werk.workflow.engine import Engine
+    from werk.workflow.payloads import Codec
 
 __all__ = [
     "PROJECTIONS",
@@ -20,3 +27,13 @@ __all__ = [
     "pipeline",
     "step",
 ]
+
+# These load the dataframe libraries, which a listing of runs does without.
+_HEAVY = {"Engine": "werk.workflow.engine", "Codec": "werk.workflow.payloads"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HEAVY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(_HEAVY[name]), name)
+    return found
