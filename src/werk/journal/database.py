@@ -64,6 +64,10 @@ class Database(Protocol):
 
     def now(self, cursor: Cursor) -> int: ...
 
+    def scrub(self) -> None:
+        """Leave nothing of overwritten values in files this process can reach."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -113,6 +117,10 @@ class SqliteDatabase:
     def now(self, cursor: Cursor) -> int:
         return time.time_ns() // 1000
 
+    def scrub(self) -> None:
+        with self.reading() as connection:  # secure_delete zeroes the pages; the log still held the old ones
+            cursor_of(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         self._engine.dispose()
         self._lock.close()
@@ -156,6 +164,9 @@ class PostgresDatabase:
         cursor.execute(f"SELECT {self.clock}")
         return int(cursor.fetchone()[0])
 
+    def scrub(self) -> None:
+        """Old row versions go when the server vacuums; that is its operator's schedule."""
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -188,6 +199,7 @@ def _parsed(url: str) -> URL:
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 @contextmanager

@@ -27,4 +27,5 @@ def erase_body(journal: SqlJournal, seq: int, reason: str) -> Fact:
         [fact] = writer.append([NewFact(ERASED, str(seq), {"seq": seq, "reason": reason}, dedupe_key=f"{ERASED}/{seq}")])
         connection.execute(update(FACTS).where(this).values(body=None, salt=None))
         schema.rebuild(journal.database, connection, journal.shapes.by_kind.get(kind, []))
+    journal.database.scrub()
     return fact
