@@ -166,6 +166,13 @@ def test_the_value_of_a_secret_variable_is_kept_nowhere(root: Path, monkeypatch:
     assert capture(root).left_out == ("client.py (value of a secret variable)",)
 
 
+def test_a_value_that_became_secret_later_is_left_out_from_then_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "client.py").write_text("call('correct-horse-battery')\n")
+    assert capture(root).left_out == ()
+    monkeypatch.setenv("PLANT_TOKEN", "correct-horse-battery")
+    assert capture(root).left_out == ("client.py (value of a secret variable)",)
+
+
 def test_a_dotenv_example_is_code(root: Path) -> None:
     (root / ".env.example").write_text("DB_URL=postgresql://user:password@host/db\n")
     assert capture(root).left_out == ()

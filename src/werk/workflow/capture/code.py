@@ -120,7 +120,7 @@ def _keep_files(root: Path, store_dir: Path) -> tuple[dict[str, _Kept], list[str
         except OSError as refused:
             left_out.append(f"{_shown(path)} ({refused.strerror})")
             continue
-        why = _why_not(path, data, known)
+        why = _why_not(path, data, known, store_dir)
         if why:
             left_out.append(f"{_shown(path)} ({why})")
         elif isinstance(data, bytes):
@@ -128,11 +128,14 @@ def _keep_files(root: Path, store_dir: Path) -> tuple[dict[str, _Kept], list[str
     return kept, left_out
 
 
-def _why_not(path: str, data: bytes | int, known: Iterable[str]) -> str | None:
+def _why_not(path: str, data: bytes | int, known: Iterable[str], store_dir: Path) -> str | None:
     if isinstance(data, int):
         return f"{data / 1e6:.0f} MB"
     if _DOTENV.fullmatch(Path(path).name):
         return "may hold secrets"
+    if _place(store_dir, _blob_id(data)).exists():
+        # Kept before, so its form was looked at then; the secret variables may be others today.
+        return "value of a secret variable" if any(os.fsencode(value) in data for value in known) else None
     kinds = find_secrets(data.decode("utf-8", errors="replace"), known)
     return kinds[0] if kinds else None
 
@@ -217,10 +220,14 @@ def _make(store_dir: Path) -> None:
 def _keep_object(store_dir: Path, data: bytes) -> str:
     """Store the very bytes that were scanned: a file that changes meanwhile cannot slip a secret in."""
     blob = _blob_id(data)
-    place = store_dir / "objects" / blob[:2] / blob[2:]
+    place = _place(store_dir, blob)
     if not place.exists():
         _replace(place, zlib.compress(_framed(data), 1))
     return blob
+
+
+def _place(store_dir: Path, blob: str) -> Path:
+    return store_dir / "objects" / blob[:2] / blob[2:]
 
 
 def _blob_id(data: bytes) -> str:
