@@ -1,0 +1,56 @@
+"""werk turns plain Python functions into pipelines over versioned tables, and writes everything that happens as facts.
+
+`import werk` loads nothing heavy: each public name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from werk.features import Features, FeatureView, Window
+    from werk.models import Model, Report, fit_lightgbm, fit_logistic
+    from werk.pipelines import steps
+    from werk.registry import Gate
+    from werk.workflow import StepContext, pipeline, step
+
+__all__ = [
+    "FeatureView",
+    "Features",
+    "Gate",
+    "Model",
+    "Report",
+    "StepContext",
+    "Window",
+    "fit_lightgbm",
+    "fit_logistic",
+    "pipeline",
+    "step",
+    "steps",
+]
+
+_HOME = {
+    "FeatureView": "werk.features",
+    "Features": "werk.features",
+    "Gate": "werk.registry",
+    "Model": "werk.models",
+    "Report": "werk.models",
+    "StepContext": "werk.workflow",
+    "Window": "werk.features",
+    "fit_lightgbm": "werk.models",
+    "fit_logistic": "werk.models",
+    "pipeline": "werk.workflow",
+    "step": "werk.workflow",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "steps":
+        return importlib.import_module("werk.pipelines.steps")
+    if name == "__version__":
+        return version("werk")
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'werk' has no attribute '{name}'")

@@ -229,4 +229,5 @@ def broken(rule: Rule, referenced: Mapping[str, pl.DataFrame]) -> pl.Expr:
             return ~column.str.contains(rule.pattern).fill_null(True)
         case "reference":
             known = referenced[rule.table].get_column(rule.column).unique()
-            return ~column.is_in(known.implode()).fill_null(True)
+            # A row that names nothing refers to nothing: it is counted with those that name what is not there.
+            return ~column.is_in(known.implode()).fill_null(False)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from werk.core.errors import InputError
+
+_KEY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +38,18 @@ class ObjectStore(Protocol):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]: ...
 
     def delete(self, keys: Sequence[str]) -> None: ...
+
+
+def check_keys(keys: Iterable[str]) -> None:
+    """Promise 6, the same in every adapter."""
+    for key in keys:
+        if not _KEY.fullmatch(key) or {".", ".."} & set(key.split("/")):
+            raise InputError(
+                f"'{key}' is not a usable object key.",
+                code="key-malformed",
+                hint="Use '/'-separated segments of letters, digits, '.', '_' or '-'.",
+            )
+
+
+def missing(key: str) -> InputError:
+    return InputError(f"There is no object '{key}'.", code="object-unknown", hint="List the store to see its keys.")

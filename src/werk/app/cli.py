@@ -1,0 +1,235 @@
+"""The command line: names and options here, the work in `app.commands`, loaded when a command is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from werk.app import answers
+from werk.app.answers import Answer
+from werk.core.errors import WerkError
+
+PLAIN = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_is_help": True, "add_completion": False}
+app = typer.Typer(name="werk", help="The whole MLOps loop on one machine, with the proof of each step.", **PLAIN)  # type: ignore[arg-type]  # one dict for every Typer
+actor = typer.Typer(help="Who may act here.", **PLAIN)  # type: ignore[arg-type]  # as above
+audit = typer.Typer(help="Check what was recorded.", **PLAIN)  # type: ignore[arg-type]  # as above
+app.add_typer(actor, name="actor")
+app.add_typer(audit, name="audit")
+
+ProjectDir = Annotated[Path | None, typer.Option("--project", help="The project's folder (default: here or above).")]
+Profile = Annotated[str | None, typer.Option("--profile", help="A profile of werk.toml, e.g. team.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Params = Annotated[list[str] | None, typer.Option("-p", "--param", help="A pipeline parameter, key=value.")]
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one sentence, a next step and an exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except WerkError as error:
+        if "--debug" in sys.argv:
+            raise
+        answers.show_error(error, as_json=as_json)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; nothing is lost: `werk runs` shows what can be resumed", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _do(command: str, as_json: bool, **given: object) -> None:
+    """Load `module.function` of app.commands, call it and show its answer."""
+    module, _, name = command.partition(".")
+    work = getattr(importlib.import_module(f"werk.app.commands.{module}"), name)
+    answer = cast("Answer | None", work(**given))
+    if answer is not None:
+        answers.show(answer, as_json=as_json)
+        if answer.exit_code:
+            raise typer.Exit(answer.exit_code)
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of werk itself.")] = False,
+) -> None: ...
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Where the use case is created.")] = Path("flight-delay"),
+    break_it: Annotated[str | None, typer.Option("--break", help="Show how a fault is caught: flip-byte, leak, kill.")] = None,
+) -> None:
+    """The main job on a year of real flights."""
+    _do("demo.demo", False, directory=directory, break_it=break_it)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The use case's name; a folder of that name is made.")],
+    template: Annotated[str, typer.Option("--template", help="The template to start from.")] = "flights",
+    json: Json = False,
+) -> None:
+    """A new use case: real files that you own, edit and run."""
+    _do("projects.init", json, name=name, template=template)
+
+
+@app.command()
+def ingest(
+    table: Annotated[str, typer.Argument(help="zone.table, e.g. raw.flights.")],
+    source: Annotated[Path, typer.Argument(help="A Parquet, CSV or JSON-lines file.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Land a file as a table, under its contract in contracts/."""
+    _do("tables.ingest", json, table=table, source=source, project=project, profile=profile)
+
+
+@app.command()
+def tables(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Every table with its version, rows and quarantined rows."""
+    _do("tables.tables", json, project=project, profile=profile)
+
+
+@app.command()
+def sql(query: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Ask the tables in SQL."""
+    _do("tables.sql", json, query=query, project=project, profile=profile)
+
+
+@app.command()
+def run(
+    pipeline: Annotated[str, typer.Argument(help="A pipeline of this project.")],
+    param: Params = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not use cached results.")] = False,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Run a pipeline here, durably; prints the run id."""
+    _do("runs.run", json, pipeline=pipeline, given=param or [], fresh=fresh, project=project, profile=profile)
+
+
+@app.command()
+def resume(run: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Go on with a failed, refused or killed run; finished steps are kept."""
+    _do("runs.resume", json, run=run, project=project, profile=profile)
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option("--limit", min=1)] = 20,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """The newest runs."""
+    _do("runs.runs", json, limit=limit, project=project, profile=profile)
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(help="A run, model:version or table@version.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Everything about one thing."""
+    _do("runs.show", json, id=id, project=project, profile=profile)
+
+
+@app.command()
+def models(
+    as_of: Annotated[str | None, typer.Option("--as-of", help="As they stood at a time (ISO 8601 with a zone).")] = None,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Every model version with its status and aliases."""
+    _do("models.models", json, as_of=as_of, project=project, profile=profile)
+
+
+@app.command()
+def approve(
+    version: Annotated[str, typer.Argument(help="model:version")],
+    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Approve a version as whoever you can prove to be (WERK_TOKEN); its trainer is refused."""
+    _do("models.approve", json, version=version, comment=comment, project=project, profile=profile)
+
+
+@app.command()
+def reject(
+    version: str,
+    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Reject a version."""
+    _do("models.reject", json, version=version, comment=comment, project=project, profile=profile)
+
+
+@app.command()
+def alias(version: str, name: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Point an alias (champion, challenger) at a version."""
+    _do("models.alias", json, version=version, name=name, project=project, profile=profile)
+
+
+@app.command()
+def lineage(
+    id: Annotated[str, typer.Argument(help="A prediction id or model:version.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """From one prediction or model to its run, code, table versions and source files."""
+    _do("proof.lineage", json, id=id, project=project, profile=profile)
+
+
+@app.command()
+def backup(directory: Path, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Copy the journal as it stands at one fact."""
+    _do("proof.backup", json, directory=directory, project=project, profile=profile)
+
+
+@app.command()
+def doctor(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Versions, bindings and what is unproven."""
+    _do("proof.doctor", json, project=project, profile=profile)
+
+
+@actor.command("add")
+def actor_add(
+    name: Annotated[str, typer.Argument(help="The holder's name.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Issue a token for somebody else; it is shown this once."""
+    _do("actors.add", json, name=name, project=project, profile=profile)
+
+
+@actor.command("list")
+def actor_list(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Who has acted here."""
+    _do("actors.actors", json, project=project, profile=profile)
+
+
+@audit.command("verify")
+def audit_verify(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Hash every fact again, replay every projection, check every signed head."""
+    _do("proof.verify", json, project=project, profile=profile)
+
+
+if __name__ == "__main__":
+    main()

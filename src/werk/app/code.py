@@ -1,0 +1,43 @@
+"""A project's own code: its pipelines, imported from its folder."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+
+from werk.core.errors import StepFailed, unknown
+from werk.workflow import Pipeline
+
+MODULE = "pipelines"
+
+
+def load_pipelines(root: Path) -> dict[str, Pipeline]:
+    """The pipelines in the project's `pipelines.py`; an error in that code is shown as the user's own."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    if not (root / f"{MODULE}.py").is_file():
+        raise unknown("file", f"{MODULE}.py", [p.name for p in root.glob("*.py")], code="project-code-missing")
+    try:
+        module = importlib.import_module(MODULE)
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as wrong:
+        raise StepFailed(
+            f"{MODULE}.py cannot be imported: {wrong}.",
+            code="project-code-broken",
+            hint="Mend it and run again.",
+            user_traceback=_theirs(wrong, root),
+        ) from wrong
+    return {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
+
+
+def pipeline_named(root: Path, name: str) -> Pipeline:
+    found = load_pipelines(root)
+    if name not in found:
+        raise unknown("pipeline", name, found, code="pipeline-unknown")
+    return found[name]
+
+
+def _theirs(error: BaseException, root: Path) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(root)]
+    return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])

@@ -1,0 +1,25 @@
+"""Who acts here, and tokens for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from werk import governance
+from werk.app.answers import Answer
+from werk.app.wiring import opened
+
+
+def add(name: str, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        made, token = governance.issue_token(session.p, name)
+    text = f"{made.name} may act with this token, shown only now:\n  export WERK_TOKEN={token}"
+    return Answer(record={"actor": made.id, "name": made.name, "token": token}, text=text)
+
+
+def actors(project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        rows = session.p.journal.rows("actors", order=("seq",))
+    shown = [
+        {"id": r["id"], "name": r["name"], "proof": str(r["proof"]).partition(":")[0], "issued_by": r["issued_by"]} for r in rows
+    ]
+    return Answer(rows=shown)

@@ -1,0 +1,63 @@
+"""Model versions: list them, approve, reject, name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from werk import registry
+from werk.app.answers import Answer
+from werk.app.wiring import opened
+from werk.core.errors import InputError
+from werk.core.nouns import ModelVersion, to_micros
+
+
+def models(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        journal = session.p.journal
+        reader = journal.at(journal.seq_at(_micros(as_of))) if as_of else journal
+        names = {(row["model"], row["version"]): row["alias"] for row in reader.rows("aliases")}
+        rows = reader.rows("versions", order=("model", "version"))
+    shown = [
+        {
+            "model": row["model"],
+            "version": row["version"],
+            "status": row["status"],
+            "alias": names.get((row["model"], row["version"])),
+            "canonical_hash": row["canonical_hash"],
+            "run": row["run"],
+        }
+        for row in rows
+    ]
+    return Answer(rows=shown)
+
+
+def approve(version: str, comment: str, project: Path | None, profile: str | None) -> Answer:
+    mv = ModelVersion.parse(version)
+    with opened(project, profile) as session:
+        fact = registry.approve(session.p, mv, comment)
+        body = fact.body or {}
+        record = {"version": str(mv), "status": "approved", "by": session.p.actor.name, "assurance": body.get("assurance")}
+    return Answer(record=record, text=f"{mv} approved by {record['by']} (assurance: {record['assurance']})")
+
+
+def reject(version: str, comment: str, project: Path | None, profile: str | None) -> Answer:
+    mv = ModelVersion.parse(version)
+    with opened(project, profile) as session:
+        registry.reject(session.p, mv, comment)
+    return Answer(record={"version": str(mv), "status": "rejected"}, text=f"{mv} rejected")
+
+
+def alias(version: str, name: str, project: Path | None, profile: str | None) -> Answer:
+    mv = ModelVersion.parse(version)
+    with opened(project, profile) as session:
+        registry.set_alias(session.p, mv, name)
+    return Answer(record={"version": str(mv), "alias": name}, text=f"{mv} is now {mv.model}@{name}")
+
+
+def _micros(text: str) -> int:
+    try:
+        return to_micros(datetime.fromisoformat(text))
+    except ValueError:
+        hint = "Write ISO 8601 with a zone, e.g. 2026-03-03T12:00:00+00:00."
+        raise InputError(f"'{text}' is not a time.", code="time-malformed", hint=hint) from None

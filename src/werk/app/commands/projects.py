@@ -1,0 +1,47 @@
+"""New use cases from templates."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from werk.app.answers import Answer
+from werk.core.errors import InputError, unknown
+from werk.core.nouns import check_name, new_id
+
+
+def init(name: str, template: str) -> Answer:
+    """Copy a template into a new folder and give the project its id."""
+    target = Path(name).resolve()
+    create(target, template)
+    text = (
+        f"created {target}\n  next: cd {name}, read README.md, then land the data: werk ingest raw.airlines data/airlines.parquet"
+    )
+    return Answer(record={"project": target.name, "path": str(target), "template": template}, text=text)
+
+
+def create(target: Path, template: str) -> None:
+    check_name("project", target.name)
+    if target.exists() and any(target.iterdir()):
+        raise InputError(
+            f"The folder {target.name} is not empty.", code="project-exists", hint="Choose another name, or remove it."
+        )
+    shelf = files("werk") / "templates"
+    known = sorted(entry.name for entry in shelf.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
+    if template not in known:
+        raise unknown("template", template, known, code="template-unknown")
+    try:
+        with as_file(shelf / template) as source:
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    except PermissionError as closed:
+        raise InputError(f"{target} cannot be written.", code="project-unwritable", hint="Choose a folder you own.") from closed
+    _personalise(target / "werk.toml", target.name)
+
+
+def _personalise(settings: Path, name: str) -> None:
+    text = settings.read_text(encoding="utf-8")
+    text = re.sub(r'(?m)^name = ".*"$', f'name = "{name}"', text, count=1)
+    text = re.sub(r'(?m)^id = ".*"$', f'id = "{new_id("prj")}"', text, count=1)
+    settings.write_text(text, encoding="utf-8")

@@ -1,0 +1,81 @@
+"""Proofs: lineage, audit, backup, and what this machine can and cannot promise."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from werk import journal
+from werk.app.answers import Answer
+from werk.app.wiring import opened
+from werk.pipelines.lineage import Lineage, Origin
+from werk.pipelines.lineage import lineage as walk
+
+LIBRARIES = ("deltalake", "polars", "duckdb", "sqlalchemy", "lightgbm", "scikit-learn", "cryptography")
+UNPROVEN = (
+    "Postgres and S3 under a whole demo",
+    "macOS and Windows",
+    "power loss on disks that lie about fsync",
+)
+
+
+def lineage(id: str, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        found = walk(session.p, id)
+    return Answer(record=found.to_json(), text="\n".join(_chain(found)))
+
+
+def _chain(found: Lineage) -> list[str]:
+    lines = []
+    if found.prediction:
+        lines.append(f"prediction {found.prediction['prediction_id']}  score {found.prediction['score']:.6f}")
+        lines += [f"  scored from {_source(origin)}" for origin in found.inputs]
+    lines.append(f"model      {found.model}  {found.canonical_hash}")
+    lines.append(f"run        {found.run}")
+    lines += [f"  step {name:<22} code {digest[:12]}" for name, digest in found.steps.items()]
+    changed = " with uncommitted changes" if found.code.get("dirty") else ""
+    lines.append(f"code       tree {str(found.code.get('tree'))[:12]}, commit {found.code.get('commit') or 'none'}{changed}")
+    lines += [f"  trained on {_source(origin)}" for origin in found.snapshots]
+    return lines
+
+
+def _source(origin: Origin) -> str:
+    return f"{origin.snapshot:<16} {origin.source}  sha256 {origin.source_sha256[:12]}"
+
+
+def verify(project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        found = journal.verify(session.journal)
+    damages = [{"table": d.table, "where": d.where, "column": d.column, "sentence": d.sentence} for d in found.damages]
+    record = {"ok": found.ok, "facts": found.facts, "heads": found.heads, "damages": damages}
+    if found.ok:
+        text = f"holds: {found.facts} facts in one chain, {found.heads} signed heads, every projection equals its replay"
+        return Answer(record=record, text=text)
+    lines = [f"DAMAGED: {len(damages)} place(s) are not what was written", *(f"  {d.sentence}" for d in found.damages[:20])]
+    return Answer(record=record, text="\n".join(lines), exit_code=1)
+
+
+def backup(directory: Path, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        head = journal.backup(session.journal, directory)
+    return Answer(record={"seq": head.seq, "hash": head.hash}, text=f"journal copied up to fact {head.seq}")
+
+
+def doctor(project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        bindings = {port: given["use"] for port, given in session.settings.ports.items()}
+        kind = session.settings.journal_url.partition(":")[0]
+        actor = session.p.actor
+    record = {
+        "werk": version("werk"),
+        "python": sys.version.split()[0],
+        "machine": f"{platform.system()} {platform.machine()}",
+        **{name: version(name) for name in LIBRARIES},
+        "journal": kind,
+        **bindings,
+        "actor": f"{actor.name} ({actor.assurance})",
+        "unproven": list(UNPROVEN),
+    }
+    return Answer(record=record)

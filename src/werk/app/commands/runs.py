@@ -1,0 +1,139 @@
+"""Runs: start, resume, list, show."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from werk import data, registry
+from werk.app.answers import Answer
+from werk.app.code import pipeline_named
+from werk.app.wiring import Session, opened
+from werk.core.canonical import JSON
+from werk.core.errors import InputError, unknown
+from werk.core.journal import Row
+from werk.core.nouns import ModelVersion, Snapshot, from_micros
+from werk.workflow import Progress, parse_params
+from werk.workflow.capture import capture_code, capture_environment
+
+_ALIAS = re.compile(r"[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*")
+
+
+def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        id = start(session, pipeline, _pairs(given), fresh=fresh)
+        drive(session, pipeline, id)
+        return Answer(record=_record(session, id), text=id)
+
+
+def resume(run: str, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        found = _run(session, run)
+        name = str(found["pipeline"])
+        code = _code(session)
+        session.engine(_say).resume(pipeline_named(session.p.project.root, name), run, code=code)
+        return Answer(record=_record(session, run), text=run)
+
+
+def start(
+    session: Session, name: str, given: Mapping[str, str], *, fresh: bool = False, cause: Mapping[str, JSON] | None = None
+) -> str:
+    """Record a run with everything it will depend on: parameters, table versions, code, environment."""
+    pipeline = pipeline_named(session.p.project.root, name)
+    params = {key: _pinned(session, value) for key, value in parse_params(pipeline, given).items()}
+    environment = cast("Mapping[str, JSON]", asdict(capture_environment()))
+    pins = data.pins(session.p)
+    return session.engine(_say).start(
+        pipeline, params, pins=pins, code=_code(session), environment=environment, cause=cause, fresh=fresh
+    )
+
+
+def _pinned(session: Session, value: object) -> object:
+    """`model@alias` becomes `model:version` before the run is recorded: nothing reads what is newest inside a run."""
+    if isinstance(value, str) and _ALIAS.fullmatch(value):
+        return str(registry.resolve(session.p, value))
+    return value
+
+
+def drive(session: Session, name: str, id: str) -> None:
+    session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
+
+
+def runs(limit: int, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        rows = session.p.journal.rows("runs", order=("-started",), limit=limit)
+    shown = [{"run": r["run"], "pipeline": r["pipeline"], "status": r["status"], "started": _time(r["started"])} for r in rows]
+    return Answer(rows=shown)
+
+
+def show(id: str, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        if id.startswith("run_"):
+            return Answer(record=_record(session, id))
+        if "@" in id:
+            return Answer(record=_table_version(session, Snapshot.parse(id)))
+        return Answer(record=_version(session, ModelVersion.parse(id)))
+
+
+def _code(session: Session) -> dict[str, JSON]:
+    root = session.p.project.root
+    return cast("dict[str, JSON]", asdict(capture_code(root, root / ".werk" / "code.git")))
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs = [item.partition("=") for item in given]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise InputError(f"'{key}' is no parameter.", code="param-malformed", hint="Write -p key=value.")
+    return {key: value for key, _, value in pairs}
+
+
+def _run(session: Session, id: str) -> Row:
+    found = session.p.journal.rows("runs", {"run": id})
+    if not found:
+        newest = session.p.journal.rows("runs", order=("-started",), limit=5)
+        raise unknown("run", id, [str(row["run"]) for row in newest], code="run-unknown")
+    return found[0]
+
+
+def _record(session: Session, id: str) -> dict[str, object]:
+    row = _run(session, id)
+    steps = session.p.journal.rows("steps", {"run": id}, order=("seq",))
+    shown = [
+        {name: step[name] for name in ("step", "status", "cached_from", "usage", "outputs", "reads", "writes")} for step in steps
+    ]
+    return {**{k: v for k, v in row.items() if k not in ("project", "spec")}, "started": _time(row["started"]), "steps": shown}
+
+
+def _table_version(session: Session, snapshot: Snapshot) -> dict[str, object]:
+    found = session.p.journal.rows("table_versions", {"table": snapshot.table, "version": snapshot.version})
+    if not found:
+        known = session.p.journal.rows("table_versions", order=("table", "-version"))
+        raise unknown("table version", str(snapshot), [f"{r['table']}@{r['version']}" for r in known], code="version-unknown")
+    return dict(found[0])
+
+
+def _version(session: Session, mv: ModelVersion) -> dict[str, object]:
+    found = session.p.journal.rows("versions", {"model": mv.model, "version": mv.version})
+    if not found:
+        known = session.p.journal.rows("versions", order=("model", "-version"))
+        raise unknown("model version", str(mv), [f"{r['model']}:{r['version']}" for r in known], code="version-unknown")
+    return dict(found[0])
+
+
+def _time(micros: JSON) -> str:
+    return from_micros(micros).isoformat(timespec="seconds") if isinstance(micros, int) else "-"
+
+
+def _say(progress: Progress) -> None:
+    """Signs of life go to stderr, so that what a command answers can be piped."""
+    if progress.event == "started" and not sys.stderr.isatty():
+        return
+    took = f" {progress.seconds:.1f} s" if progress.event == "finished" else ""
+    note = f" ({progress.note})" if progress.note else ""
+    end = "\r" if progress.event == "started" else "\n"
+    print(f"  {progress.index + 1}/{progress.total} {progress.step:<22} {progress.event}{took}{note}", end=end, file=sys.stderr)

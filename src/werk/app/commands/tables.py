@@ -1,0 +1,43 @@
+"""Tables: land a file, list them, ask them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from werk import data
+from werk.app.answers import Answer
+from werk.app.wiring import Session, opened
+from werk.data import Contract, Landing, load_contract
+
+
+def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        landing = data.land(session.p, table, source, contract=contract_of(session, table))
+    record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}
+    return Answer(record=record, text="\n".join(said(landing)))
+
+
+def contract_of(session: Session, table: str) -> Contract | None:
+    path = session.p.project.root / "contracts" / f"{table}.yaml"
+    return load_contract(path) if path.is_file() else None
+
+
+def said(landing: Landing) -> list[str]:
+    """What landed in a line, and a line for each rule that some rows break."""
+    state = "unchanged" if landing.unchanged else "landed"
+    held = f", {landing.rows_quarantined:,} in {landing.quarantine}" if landing.quarantine and landing.rows_quarantined else ""
+    first = f"{landing.table}@{landing.version} {state}: {landing.rows_in:,} rows in, {landing.rows_landed:,} landed{held}"
+    return [first, *(f"  {check.severity:<8} {check.sentence}" for check in landing.checks if check.broken)]
+
+
+def tables(project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        rows = session.p.journal.rows("tables", order=("table",))
+    return Answer(rows=rows, columns=("table", "version", "rows", "quarantined", "owner"))
+
+
+def sql(query: str, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile) as session:
+        frame = data.sql(session.p, query)
+    return Answer(rows=frame.to_dicts(), columns=tuple(frame.columns))

@@ -1,0 +1,168 @@
+"""What werk.toml says, with its profile applied and its secrets fetched."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from werk.core.errors import InputError, unknown
+from werk.core.nouns import Project, check_name
+
+FILE = "werk.toml"
+PORTS = ("table_store", "object_store", "key_store", "identity", "meter")
+_SECTIONS = (*PORTS, "project", "journal", "profile", "trigger", "serving", "prices")
+Table = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`ports` holds each port's `use` and its adapter's keywords; paths in them are absolute."""
+
+    project: Project
+    profile: str
+    journal_url: str
+    ports: Mapping[str, Table]
+    triggers: tuple[Table, ...]
+    serving: Table
+    prices: Table
+    home: Path
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder, upward, that holds werk.toml."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    hint = "Make a project with `werk init NAME`, go into its folder, or name it with --project DIR."
+    raise InputError(f"There is no {FILE} in {start} or above it.", code="project-missing", hint=hint)
+
+
+def home() -> Path:
+    """Keys and signed heads live here, outside every project."""
+    named = os.environ.get("WERK_HOME")
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(named) if named else Path(data) / "werk"
+
+
+def load_settings(root: Path, profile: str | None = None) -> Settings:
+    tree = _read(root / FILE)
+    chosen = profile or os.environ.get("WERK_PROFILE") or "local"
+    tree = _merged(tree, _profile(tree, chosen))
+    for name in tree:
+        if name not in _SECTIONS:
+            raise unknown("section", f"[{name}]", [f"[{s}]" for s in _SECTIONS], code="setting-unknown")
+    tree = cast("Table", _fetched(tree, root))
+    ports = {port: _port(tree, port, root) for port in PORTS}
+    triggers = cast("list[Table]", tree.get("trigger", []))
+    url = _journal_url(str(_table(tree, "journal").get("url", "sqlite:///.werk/journal.db")), root)
+    return Settings(
+        _project(tree, root), chosen, url, ports, tuple(triggers), _table(tree, "serving"), _table(tree, "prices"), home()
+    )
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"There is no {path.name} in {path.parent}.", code="project-missing", hint="Run `werk init NAME`."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise InputError(f"{path} is not TOML: {wrong}.", code="settings-malformed", hint="Mend that line.") from None
+
+
+def _profile(tree: Table, name: str) -> Table:
+    profiles = _table(tree, "profile")
+    if name != "local" and name not in profiles:
+        raise unknown("profile", name, {"local", *profiles}, code="profile-unknown")
+    return _table(profiles, name)
+
+
+def _merged(under: Table, over: Table) -> Table:
+    """Profiles replace what they name; naming another adapter drops the settings of the one before."""
+    out = dict(under)
+    for name, value in over.items():
+        before = out.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            same = value.get("use", before.get("use")) == before.get("use")
+            out[name] = _merged(before, value) if same else value
+        else:
+            out[name] = value
+    return out
+
+
+def _fetched(value: object, root: Path) -> object:
+    """`{env = "NAME"}` and `{file = "path"}` replaced by what they refer to."""
+    if isinstance(value, list):
+        return [_fetched(item, root) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"env"}:
+        return _from_environment(str(value["env"]))
+    if set(value) == {"file"}:
+        return _from_file(root / str(value["file"]))
+    return {name: _fetched(item, root) for name, item in value.items() if name != "profile"}
+
+
+def _from_environment(name: str) -> str:
+    if name not in os.environ:
+        hint = f"Set it, e.g. export {name}=..."
+        raise InputError(
+            f"The settings refer to the environment variable {name}, which is not set.", code="secret-missing", hint=hint
+        )
+    return os.environ[name]
+
+
+def _from_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as closed:
+        raise InputError(f"The settings refer to {path}: {closed.strerror}.", code="secret-missing", hint="Create it.") from None
+
+
+def _port(tree: Table, port: str, root: Path) -> Table:
+    defaults: dict[str, Table] = {
+        "table_store": {"use": "delta", "path": "lake"},
+        "object_store": {"use": "file", "path": ".werk/objects"},
+        "key_store": {"use": "file", "path": str(home() / "keys")},
+        "identity": {"use": "local"},
+        "meter": {"use": "process"},
+    }
+    given = _table(tree, port) or defaults[port]
+    path = given.get("path")
+    if isinstance(path, str) and "://" not in path:
+        given = {**given, "path": str(root / path)}
+    if port == "key_store" and Path(str(given.get("path", "/"))).is_relative_to(root):
+        hint = "Give a path outside it: whoever copies the project must not copy its keys."
+        raise InputError("The key store lies inside the project folder.", code="keys-inside", hint=hint)
+    return given
+
+
+def _journal_url(url: str, root: Path) -> str:
+    path = url.removeprefix("sqlite:///")
+    if path == url or Path(path).is_absolute():
+        return url
+    return f"sqlite:///{root / path}"
+
+
+def _project(tree: Table, root: Path) -> Project:
+    table = _table(tree, "project")
+    for name in ("id", "name"):
+        if not isinstance(table.get(name), str):
+            raise InputError(
+                f"werk.toml lacks '{name}' under [project].", code="setting-missing", hint="`werk init` writes both."
+            )
+    return Project(str(table["id"]), check_name("project", str(table["name"])), root)
+
+
+def _table(tree: Table, name: str) -> Table:
+    value = tree.get(name, {})
+    if not isinstance(value, dict):
+        raise InputError(
+            f"[{name}] in werk.toml is not a table.", code="settings-malformed", hint=f"Write [{name}] and keys below it."
+        )
+    return value

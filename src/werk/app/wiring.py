@@ -1,0 +1,133 @@
+"""The only place where names become objects: settings in, a bound platform out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from werk import data, features, governance, journal, models, monitoring, pipelines, registry, workflow
+from werk.app.settings import Settings, find_root, load_settings
+from werk.core import plugins
+from werk.core.errors import InputError
+from werk.core.journal import Projection
+from werk.core.platform import Platform
+from werk.core.ports.identity import Identity
+from werk.core.ports.key_store import KeyStore
+from werk.core.ports.meter import Meter
+from werk.core.ports.model_format import ModelFormat
+from werk.core.ports.object_store import ObjectStore
+from werk.core.ports.table_store import TableStore
+from werk.journal import SqlJournal
+from werk.serving import facts as serving_facts
+from werk.workflow import Engine, Progress, Resource
+from werk.workflow.capture import mask
+
+KEY = "werk"
+TOKEN = "WERK_TOKEN"
+
+PROJECTIONS: tuple[Projection, ...] = (
+    *governance.PROJECTIONS,
+    *workflow.PROJECTIONS,
+    *data.PROJECTIONS,
+    *registry.PROJECTIONS,
+    *serving_facts.PROJECTIONS,
+    *monitoring.PROJECTIONS,
+    *pipelines.PROJECTIONS,
+)
+
+RESOURCES: Mapping[str, Resource] = {
+    "p": lambda p, context: p,
+    "context": lambda p, context: context,
+    "tables": lambda p, context: data.Pinned(p, context.pins, context.read),
+    "features": lambda p, context: features.Features(data.Pinned(p, context.pins, context.read)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An opened project: the platform, its settings and the journal behind it."""
+
+    p: Platform
+    settings: Settings
+    journal: SqlJournal
+
+    def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine:
+        return Engine(self.p, RESOURCES, (models.model_codec,), mask=mask, progress=progress)
+
+
+@contextmanager
+def opened(project: Path | None = None, profile: str | None = None) -> Iterator[Session]:
+    """Open a project as whoever runs this process, or as the holder of WERK_TOKEN; what was written is signed at the end."""
+    session = open_session(find_root((project or Path.cwd()).resolve()), profile)
+    try:
+        yield session
+    finally:
+        journal.sign_head(session.journal)
+        session.journal.close()
+
+
+def open_session(root: Path, profile: str | None = None) -> Session:
+    settings = load_settings(root, profile)
+    _make_room(settings)
+    keys = cast("KeyStore", _built(settings, "key_store"))
+    identity = cast("Identity", _built(settings, "identity"))
+    log = journal.open_journal(
+        settings.journal_url,
+        project=settings.project.id,
+        actor="system",
+        projections=PROJECTIONS,
+        heads_dir=settings.home / "heads",
+        sign=lambda message: keys.sign(KEY, [message])[0],
+        verify_key=keys.public_key(KEY),
+    )
+    actor = governance.enrol(log, identity.prove(os.environ.get(TOKEN) or None))
+    bound = log.bound_to(actor=actor.id)
+    p = Platform(
+        project=settings.project,
+        actor=actor,
+        stage=settings.profile,
+        journal=bound,
+        table_store=cast("TableStore", _built(settings, "table_store")),
+        object_store=cast("ObjectStore", _built(settings, "object_store")),
+        key_store=keys,
+        identity=identity,
+        model_format=Formats(),
+        meter=cast("Meter", _built(settings, "meter")),
+    )
+    return Session(p, settings, bound)
+
+
+def _make_room(settings: Settings) -> None:
+    """The folder of a journal file; its own .gitignore keeps it out of the project's history."""
+    path = settings.journal_url.removeprefix("sqlite:///")
+    if path == settings.journal_url:
+        return
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as closed:
+        raise InputError(
+            f"{folder} cannot be written: {closed.strerror}.",
+            code="project-unwritable",
+            hint="Check the folder's owner and rights.",
+        ) from closed
+
+
+class Formats(dict[str, ModelFormat]):
+    """Every installed model format, built when it is first asked for."""
+
+    def __missing__(self, name: str) -> ModelFormat:
+        self[name] = cast("ModelFormat", plugins.build("model_format", name, {}))
+        return self[name]
+
+
+def _built(settings: Settings, port: str) -> object:
+    given = dict(settings.ports[port])
+    return plugins.build(port, str(given.pop("use")), given)

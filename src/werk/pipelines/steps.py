@@ -1,0 +1,220 @@
+"""The public `werk.steps`: the built-in steps of a training and of a batch inference pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from werk import data, governance, models, monitoring, registry
+from werk.core.canonical import JSON, canonical_json, sha256_hex
+from werk.core.journal import NewFact, Row
+from werk.core.nouns import ModelVersion
+from werk.core.platform import Platform
+from werk.models import Model, Report
+from werk.monitoring import Baseline
+from werk.serving.score import score
+from werk.workflow import StepContext, step
+
+PREDICTIONS = "product.predictions"
+
+
+@step("model-evaluation")
+def evaluate(model: Model, holdout: pl.DataFrame, slices: tuple[str, ...] = (), *, p: Platform, context: StepContext) -> Report:
+    """Metrics with intervals, slices, golden points and behaviour tests on rows the model has not seen."""
+    golden, behaviour = context.root / "golden.toml", context.root / "behaviour.toml"
+    return models.evaluate(p, model, holdout, golden=_if_there(golden), behaviour=_if_there(behaviour), slices=slices)
+
+
+@step("register-model", cache=False)
+def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platform, context: StepContext) -> ModelVersion:
+    """Register the model if the gate lets it pass; its report is stored either way. `Refused` names the rule that failed."""
+    name, stored = p.project.name, report.to_json()
+    decision = registry.decide(registry.Gate.load(context.root / gate), stored)
+    text = canonical_json(stored)
+    report_key = f"reports/{sha256_hex(text)}.json"
+    p.object_store.put({report_key: text.encode()}, if_absent=True)
+    identity = models.canonical_hash(p.model_format[model.format], model)
+    registry.record_evaluation(p, name, report_key, sha256_hex(text), decision, identity, context.run)
+    plan = governance.load_plan(context.root / "plan.toml")
+    governance.record_plan(p, plan)
+    snapshots = snapshots_of(p, context.run)
+    made = {"snapshots": snapshots, "code": dict(context.code), "environment_sha256": _environment(context), "report": report_key}
+    twin = _twin(p, name, identity, snapshots, context)
+    if twin is not None:
+        return twin
+    if not decision.passed:
+        package_key, manifest = "", ""
+    else:
+        packed = models.package(p, model, name=name, facts={**made, "run": context.run, "head": _head(p)})
+        package_key, manifest = packed.key, packed.manifest_sha256
+    return registry.register(
+        p,
+        name,
+        run=context.run,
+        package_key=package_key,
+        manifest_sha256=manifest,
+        canonical_hash=identity,
+        snapshots=snapshots,
+        code=dict(context.code),
+        environment_sha256=_environment(context),
+        report_key=report_key,
+        decision=decision,
+        plan=plan,
+    )
+
+
+@step("model-monitoring")
+def monitor(
+    version: ModelVersion,
+    model: Model,
+    fit: pl.DataFrame,
+    holdout: pl.DataFrame,
+    outcome: str = "positive",
+    things: str = "rows",
+    *,
+    p: Platform,
+) -> dict[str, str]:
+    """The baselines of all monitors: the training rows' features, the hold-out's scores, labels, bias and attributions.
+
+    `outcome` and `things` are the words the monitors speak in: "late", "flights".
+    """
+    scores = models.predict(p, model, holdout)
+    labels = holdout[model.target].cast(pl.Float64).to_numpy()
+    accepted = monitoring.baseline(
+        features=holdout.select(model.features),
+        training=fit.select(model.features),
+        columns=model.features,
+        scores=scores,
+        labels=labels,
+        groups=_groups(model, holdout),
+        importance=models.importance(models.explain(p, model, sample(holdout, model)), model),
+        outcome=outcome,
+        things=things,
+    )
+    key = baseline_key(version)
+    p.object_store.put({key: canonical_json(accepted.to_json()).encode()})
+    return {"baseline": key}
+
+
+@step("store-metadata", cache=False)
+def store_metadata(version: ModelVersion, report: Report, *, p: Platform, context: StepContext) -> dict[str, str]:
+    """One row that answers params, metrics, lineage and cost of this run by a single query."""
+    run = p.journal.rows("runs", {"run": context.run})[0]
+    steps = p.journal.rows("steps", {"run": context.run})
+    body: dict[str, JSON] = {
+        "pipeline": run["pipeline"],
+        "model": version.model,
+        "version": version.version,
+        "canonical_hash": report.canonical_hash,
+        "code_tree": context.code.get("tree"),
+        "code_commit": context.code.get("commit"),
+        "environment_sha256": _environment(context),
+        "params": run["params"],
+        "metrics": cast("JSON", report.to_json()["metrics"]),
+        "snapshots": cast("JSON", snapshots_of(p, context.run)),
+        "usage": _total(steps),
+    }
+    p.journal.append([NewFact("metadata.stored", context.run, body, dedupe_key=f"metadata/{context.run}")])
+    return {"run": context.run}
+
+
+@step("batch-inference")
+def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform, context: StepContext) -> pl.DataFrame:
+    """Score every row with a pinned model version and write the predictions, once per version, window and input."""
+    mv = ModelVersion.parse(model)
+    loaded = load(p, mv)
+    snapshots = " ".join(snapshots_of(p, context.run))
+    scored = score(p, mv, loaded, rows, input_snapshot=snapshots, with_attributions=500)
+    scored = scored.with_columns(pl.lit(window).alias("window"))
+    once = f"{mv}/{window}/{context.inputs['rows']}"
+    written = data.write(p, PREDICTIONS, scored, once=(once, 1), notes={"model": str(mv), "window": window})
+    context.wrote(written)
+    return scored
+
+
+@step("model-monitoring")
+def check(scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, p: Platform, context: StepContext) -> list[str]:
+    """Compare one window with what the version was accepted on; each monitor says one line, violations are facts."""
+    mv = ModelVersion.parse(model)
+    loaded = load(p, mv)
+    accepted = Baseline.from_json(json.loads(_object(p, baseline_key(mv))))
+    ordered = rows.sort(loaded.key)
+    labels = ordered[loaded.target].cast(pl.Float64).fill_null(np.nan).to_numpy() if loaded.target in ordered.columns else None
+    verdicts = monitoring.check(
+        accepted,
+        window,
+        features=ordered.select(loaded.features),
+        scores=scored["score"].to_numpy(),
+        labels=labels,
+        groups=_groups(loaded, ordered),
+        importance=models.importance(models.explain(p, loaded, sample(ordered, loaded)), loaded),
+    )
+    monitoring.record(p, mv, verdicts, context.run)
+    return [verdict.sentence for verdict in verdicts]
+
+
+def load(p: Platform, mv: ModelVersion) -> Model:
+    """A registered version's model, its package verified."""
+    row = registry.version_row(p, mv)
+    return models.load_package(p, str(row["package_key"]))
+
+
+def baseline_key(mv: ModelVersion) -> str:
+    return f"baselines/{mv.model}/{mv.version}.json"
+
+
+def snapshots_of(p: Platform, run: str) -> list[str]:
+    """Every table version the run has read so far."""
+    edges = p.journal.rows("edges", {"run": run, "direction": "read"})
+    return sorted({str(edge["dataset"]) for edge in edges})
+
+
+def sample(frame: pl.DataFrame, model: Model, size: int = 1000) -> pl.DataFrame:
+    """A repeatable sample: the rows whose key hashes lowest, so that other rows never move it."""
+    if len(frame) <= size:
+        return frame.sort(model.key)
+    texts = frame.select(pl.concat_str([pl.col(name).cast(pl.String) for name in model.key], separator="|")).to_series()
+    order = np.argsort(np.array([sha256_hex(text) for text in texts]))[:size]
+    return frame[np.sort(order)].sort(model.key)
+
+
+def _groups(model: Model, frame: pl.DataFrame) -> pl.Series | None:
+    """Bias is watched by the first category (for flights: the carrier)."""
+    names = list(model.categories)
+    return frame[names[0]] if names else None
+
+
+def _twin(p: Platform, name: str, identity: str, snapshots: list[str], context: StepContext) -> ModelVersion | None:
+    """The version already registered from the same code and tables with the same learned state: a rerun adds none."""
+    for row in p.journal.rows("versions", {"model": name, "canonical_hash": identity}):
+        code = cast("Mapping[str, Any]", row["code"])
+        if row["snapshots"] == snapshots and code.get("tree") == context.code.get("tree"):
+            return ModelVersion(name, cast("int", row["version"]))
+    return None
+
+
+def _environment(context: StepContext) -> str:
+    return str(context.environment.get("sha256", ""))
+
+
+def _head(p: Platform) -> dict[str, JSON]:
+    head = p.journal.head()
+    return {"seq": head.seq, "hash": head.hash}
+
+
+def _total(steps: list[Row]) -> dict[str, JSON]:
+    used = [cast("Mapping[str, float]", row["usage"]) for row in steps if row["usage"]]
+    return {name: sum(usage[name] for usage in used) for name in ("cpu_s", "wall_s", "gb_s")}
+
+
+def _object(p: Platform, key: str) -> bytes:
+    return p.object_store.get([key])[key]
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.is_file() else None
