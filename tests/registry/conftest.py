@@ -35,11 +35,12 @@ class House:
     """One project folder; `as_` gives the platform of a person known by an OS account, `as_actor` of any actor."""
 
     root: Path
+    url: str = ""
     log: SqlJournal = field(init=False)
     tables: MemoryTableStore = field(default_factory=MemoryTableStore)
 
     def __post_init__(self) -> None:
-        url = f"sqlite:///{self.root / 'journal.db'}"
+        url = self.url or f"sqlite:///{self.root / 'journal.db'}"
         self.log = open_journal(url, project="prj_1", actor="system", projections=(*GOVERNANCE, *REGISTRY))
         self.tables.write("raw.flights", pl.DataFrame({"x": [1]}))
 
@@ -113,6 +114,18 @@ def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path)
     yield made
     made.log.close()
+
+
+@pytest.fixture
+def postgres_house(tmp_path: Path, postgres_url: str) -> Iterator[House]:
+    made = House(tmp_path, postgres_url)
+    yield made
+    made.log.close()
+
+
+@pytest.fixture
+def make_candidate() -> Any:
+    return Candidate
 
 
 @pytest.fixture

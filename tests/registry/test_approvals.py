@@ -128,7 +128,7 @@ except Refused as no:
 
 def test_two_approvers_racing_leave_one_fact(candidate: Any, house: Any, bob: Platform) -> None:
     candidate.register()
-    names = ("bob", "cleo", "dan")
+    names = ("bob", "cleo")
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACE, str(house.root), name],
@@ -143,8 +143,8 @@ def test_two_approvers_racing_leave_one_fact(candidate: Any, house: Any, bob: Pl
         assert racer.stdout is not None
         assert racer.stdout.readline() == "ready\n"
     said = [racer.communicate("go\n")[0].strip() for racer in racers]
-    assert [racer.returncode for racer in racers] == [0, 0, 0]
-    assert sorted(said) == ["approved", "status-wrong", "status-wrong"]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert sorted(said) == ["approved", "status-wrong"]
     assert len(approvals(bob)) == 1
 
 

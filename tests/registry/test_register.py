@@ -231,3 +231,18 @@ def test_gate_file_with_other_comments_is_the_same_gate(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes(b"[metrics.auc]\nmin = 0.7\n")
     (tmp_path / "b.toml").write_bytes(b"# why\r\n[metrics]\r\nauc = {min = 0.70}\r\n")
     assert Gate.load(tmp_path / "a.toml").sha256 == Gate.load(tmp_path / "b.toml").sha256
+
+
+def test_postgres_tells_the_same_story(postgres_house: Any, make_candidate: Any) -> None:
+    ann, bob = postgres_house.as_("ann"), postgres_house.as_("bob")
+    candidate = make_candidate(ann)
+    one, two, again = candidate.of(1).register(), candidate.of(2).register(), candidate.of(1).register()
+    assert (one, two, again) == (ModelVersion("delay", 1), ModelVersion("delay", 2), ModelVersion("delay", 1))
+    with pytest.raises(Refused, match="ann trained"):
+        approve(ann, one)
+    approve(bob, one)
+    set_alias(bob, one, "champion")
+    [crowned] = alias_history(ann, "delay", "champion")
+    assert resolve(ann, "delay") == champion_at(ann, "delay", to_micros(crowned.at)) == one
+    assert champion_at(ann, "delay", to_micros(crowned.at) - 1) is None
+    assert verify(postgres_house.log).ok
