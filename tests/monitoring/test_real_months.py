@@ -19,9 +19,8 @@ def months() -> dict[int, list[MonitorVerdict]]:
     flights = pl.read_parquet(path, columns=["month", "arr_delay", *COLUMNS]).with_columns(late)
     first = flights.filter(pl.col("month") <= 6)
     shares = first.group_by("hour", "origin").agg(pl.col("late").mean().alias("score"))
-    scored = flights.join(shares, on=["hour", "origin"], how="left", maintain_order="left").with_columns(
-        pl.col("score").fill_null(0.1)
-    )
+    scored = flights.join(shares, on=["hour", "origin"], how="left", maintain_order="left")
+    scored = scored.with_columns(pl.col("score").fill_null(0.1))  # hours at which nothing had left before July
 
     def given(frame: pl.DataFrame) -> dict[str, object]:
         columns = {"features": frame.select(COLUMNS), "scores": frame["score"].to_numpy(), "labels": frame["late"].to_numpy()}

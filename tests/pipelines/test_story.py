@@ -233,7 +233,10 @@ def test_months_without_outcomes_are_drawn_without_numbers() -> None:
 
 
 def test_rows_that_do_not_add_up_are_shown_as_such() -> None:
-    assert "no: +5 rows" in render(Story("p", landed=(Landed("raw.x", 10, 4, 1),)))
+    page = render(Story("p", landed=(Landed("raw.x", 10, 4, 1),)))
+    assert "no: +5 rows" in page
+    assert "Not all of them are accounted for." in page
+    assert "All are accounted for." not in page
 
 
 def test_a_screen_reader_is_served() -> None:

@@ -20,8 +20,9 @@ def _read(story: Story) -> str:
     if not story.landed:
         return ""
     rows, aside = sum(of.rows_in for of in story.landed), sum(of.quarantined for of in story.landed)
-    kept = f"{aside:,} that broke a rule were set aside, none was lost" if aside else "none had to be set aside"
-    return f"It was made from {rows:,} records, each checked on arrival: {kept}."
+    kept = f"{aside:,} that broke a rule were set aside" if aside else "none had to be set aside"
+    lost = "" if all(of.adds_up for of in story.landed) else " Not all of them are accounted for."
+    return f"It was made from {rows:,} records, each checked on arrival: {kept}.{lost}"
 
 
 def _gated(story: Story) -> str:
@@ -32,7 +33,7 @@ def _gated(story: Story) -> str:
     if not people:
         return first + ("Nobody has approved it yet." if story.gates else "")
     were = "was" if acts == 1 else "were"
-    return f"{first}It went to work only after a person had approved it; {_number(acts)} human decision{_s(acts)} {were} needed."
+    return f"{first}A person approved it; {_number(acts)} human decision{_s(acts)} {were} needed in all."
 
 
 def _months(story: Story) -> str:
@@ -49,9 +50,9 @@ def _retrained(story: Story) -> str:
     if not story.retrain:
         return ""
     better = [of for of in story.kept if of.low > 0]
-    proof = f" and was clearly better in {len(better)} of {len(story.kept)} later comparisons" if story.kept else ""
+    proof = f": the new model was clearly better in {len(better)} of {len(story.kept)} later comparisons" if story.kept else ""
     start = f"In {story.retrain.window} the monitors saw that the world had moved, and started a retraining by themselves"
-    return f"{start}: the new model had to pass the same gate{proof}."
+    return f"{start}{proof}."
 
 
 def _trust(story: Story) -> str:

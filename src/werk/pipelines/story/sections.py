@@ -37,7 +37,8 @@ def landed(story: Story) -> Html:
     if not story.landed:
         return not_yet("no table has landed")
     rows = [[of.table, f"{of.rows_in:,}", f"{of.landed:,}", f"{of.quarantined:,}", _sum(of)] for of in story.landed]
-    said = "Every row that came in is accounted for: it landed, or it stands in quarantine with the name of the rule it broke."
+    said = "A row landed, or it stands in quarantine with the name of the rule it broke. "
+    said += "All are accounted for." if all(of.adds_up for of in story.landed) else "Some rows are not accounted for."
     found = [[of.table, c.rule, f"{c.found:,}", _fate(c.quarantined)] for of in story.landed for c in of.checks if c.found]
     clean = sum(not check.found for of in story.landed for check in of.checks)
     heads = ("table", "came in", "landed", "quarantined", "adds up")
@@ -88,7 +89,7 @@ def kept(story: Story) -> Html:
         return not_yet("no second model has been compared with the first")
     rows = [_compared(of) for of in story.kept]
     heads = ("window", "old model", "new model", "difference", "95 % interval", "")
-    said = "Both models judged the same rows, which neither had seen. An interval above zero means: better, and not by luck."
+    said = "Both models judged the same rows. An interval above zero means: better, and not by luck."
     return joined([tag("p", said), table("AUC of the old and the new model", heads, rows, (1, 2, 3, 4))])
 
 

@@ -57,7 +57,7 @@ footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
     --orange: #a34a06; --good: #1b7340; --bad: #b3261e; --bar: #b9cfe2; }
   body { font-size: 10pt; } .lead { font-size: 11.5pt; line-height: 1.45; } table { font-size: 8.8pt; }
   th, td { padding: .25rem .6rem .25rem 0; } main, header, footer { max-width: none; padding: 0; } header { padding-top: 0; }
-  footer p { margin: .3rem 0 0; }
+  footer { break-before: avoid; } footer p { margin: .2rem 0 0; }
   section { margin: 1rem 0; padding-top: .7rem; } h2 { break-after: avoid; } p { max-width: none; break-inside: avoid; }
   .facts b { font-size: 12pt; } .facts span { font-size: 8pt; }
   tr, svg, .wide, .facts, .proof { break-inside: avoid; }
