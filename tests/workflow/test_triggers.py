@@ -14,7 +14,7 @@ from werk.core.errors import Failed, InputError
 from werk.core.journal import Fact, Journal, NewFact
 from werk.core.nouns import new_id
 from werk.core.platform import Platform
-from werk.journal import open_journal
+from werk.journal import SqlJournal, open_journal, verify
 from werk.workflow import Engine, pipeline, step
 from werk.workflow.facts import PROJECTIONS
 from werk.workflow.triggers import TRIGGER_PROJECTIONS, Trigger, drain
@@ -24,14 +24,14 @@ RETRAIN = Trigger(
 )
 
 
-def opened(folder: Path) -> Journal:
+def opened(folder: Path) -> SqlJournal:
     folder.mkdir(exist_ok=True)
     shapes = (*PROJECTIONS, *TRIGGER_PROJECTIONS)
     return open_journal(f"sqlite:///{folder / 'journal.db'}", project="prj_t", actor="act_t", projections=shapes)
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
+def journal(tmp_path: Path) -> SqlJournal:
     return opened(tmp_path)
 
 
@@ -80,6 +80,13 @@ def test_two_triggers_fire_on_one_fact_each_and_oldest_first(journal: Journal) -
 def test_only_facts_after_a_seq_count(journal: Journal) -> None:
     first, second = drift(journal), drift(journal)
     assert [seq for _, seq, _ in drain(journal, [RETRAIN], start, after=first.seq)] == [second.seq]
+
+
+def test_what_fired_is_the_same_after_a_replay(journal: SqlJournal) -> None:
+    drift(journal)
+    drift(journal)
+    drain(journal, [RETRAIN], start)
+    assert verify(journal).damages == ()
 
 
 def test_a_failed_start_is_tried_again(journal: Journal) -> None:
