@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from werk.core.errors import InputError
 from werk.models.compiled import Model
 
 Columns = Mapping[str, Sequence[object]]
+_NUMBERS = frozenset({float, int, bool, type(None)})  # bool included: the batch path casts it the same way
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,12 @@ class Signature:
     def encode(self, columns: Columns, count: int) -> NDArray[np.float64]:
         """The rows as the model was trained, bit for bit as the batch path has them; raises `InputError` naming the column."""
         self._check_names(columns)
-        values = np.empty((count, len(self.features)), dtype=np.float64)
-        for at, name in enumerate(self.features):
-            known = self.codes.get(name)
-            values[:, at] = _numbers(name, columns[name]) if known is None else _coded(name, columns[name], known)
-        return values
+        values = [self._column(name, columns[name]) for name in self.features]
+        return np.ascontiguousarray(np.array(values, dtype=np.float64).reshape(len(self.features), count).T)
+
+    def _column(self, name: str, values: Sequence[object]) -> Sequence[object]:
+        known = self.codes.get(name)
+        return _numbers(name, values) if known is None else _coded(name, values, known)
 
     def _check_names(self, columns: Collection[str]) -> None:
         absent = [name for name in self.features if name not in columns]
@@ -59,41 +61,28 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def _numbers(name: str, values: Sequence[object]) -> list[float]:
-    return _each(name, values, "a number", _number)
-
-
-def _number(value: object) -> float:
-    if value is None:
-        return np.nan
-    if isinstance(value, int | float):  # bool included: the batch path casts it the same way
-        return float(value)
-    raise TypeError
+def _numbers(name: str, values: Sequence[object]) -> Sequence[object]:
+    if _NUMBERS.issuperset(map(type, values)):  # the whole column at C speed; NumPy reads None as NaN
+        return values
+    at, value = next((at, value) for at, value in enumerate(values) if type(value) not in _NUMBERS)
+    raise _mistyped(name, "a number", at, value)
 
 
 def _coded(name: str, values: Sequence[object], codes: Mapping[str, float]) -> list[float]:
-    def code(value: object) -> float:
-        if value is None:
-            return np.nan
-        if isinstance(value, str) or type(value) is int:  # whole numbers name categories too, as text
-            return codes.get(str(value), np.nan)
-        raise TypeError
-
-    return _each(name, values, "text", code)
-
-
-def _each(name: str, values: Sequence[object], wanted: str, convert: Callable[[object], float]) -> list[float]:
     out: list[float] = []
     for at, value in enumerate(values):
-        try:
-            out.append(convert(value))
-        except TypeError:
-            raise InputError(
-                f"Feature '{name}' needs {wanted}, row {at} has {_shown(value)}.",
-                code="feature-type",
-                hint="Send null for a value that is not known.",
-            ) from None
+        if value is None:
+            out.append(np.nan)
+        elif isinstance(value, str) or type(value) is int:  # whole numbers name categories too, as text
+            out.append(codes.get(str(value), np.nan))
+        else:
+            raise _mistyped(name, "text", at, value)
     return out
+
+
+def _mistyped(name: str, wanted: str, at: int, value: object) -> InputError:
+    said = f"Feature '{name}' needs {wanted}, row {at} has {_shown(value)}."
+    return InputError(said, code="feature-type", hint="Send null for a value that is not known.")
 
 
 def _shown(value: object) -> str:
