@@ -135,6 +135,19 @@ def test_every_slice_counts() -> None:
     assert [rule.rule for rule in decision.failed] == ["slices.auc[JFK].min"]
 
 
+@pytest.mark.parametrize(("min_rows", "failed"), [(0, 3), (50, 2), (51, 1)])
+def test_slice_too_small_is_not_held_to_the_bound(min_rows: int, failed: int) -> None:
+    slices = [{"name": str(n), "n": n, "metrics": {"auc": {"value": 0.1}}} for n in (49, 50, None)]
+    decision = decide(Gate.of({"slices": {"auc": {"min": 0.5, "min_rows": min_rows}}}), {"slices": slices})
+    assert len(decision.failed) == failed
+
+
+def test_only_small_slices_are_not_checked() -> None:
+    slices = [{"name": "a", "n": 3, "metrics": {"auc": {"value": 0.9}}}]
+    rule = verdict({"slices": {"auc": {"min": 0.5, "min_rows": 10}}}, {"slices": slices})
+    assert not rule.checked
+
+
 def test_bias_bound() -> None:
     assert verdict({"bias": {"DI": {"min": 0.8}}}).passed
     assert not verdict({"bias": {"DI": {"min": 0.95}}}).passed
@@ -184,6 +197,8 @@ def test_challenger_is_not_worse_than_the_champion(rule: dict[str, Any], champio
         ("[champion]\ntolerance = 0.1", "gate-malformed", "metric"),
         ("[champion]\nmetric='auc'\ntolerance = -0.1", "gate-malformed", "below zero"),
         ("[behaviour]\nrequired = 'x'", "gate-malformed", "list"),
+        ("[metrics.auc]\nmin = 0\nmin_rows = 3", "gate-key-unknown", "min_rows"),
+        ("[slices.auc]\nmin = 0\nmin_rows = -3", "gate-malformed", "count"),
         ("[golden]\nleast = -1", "gate-malformed", "count"),
         ("[metrics.auc]\nmin=0\n[approval]\nassurance='odic'", "gate-assurance-unknown", "oidc"),
         ("[metrics.auc", "gate-malformed", "TOML"),

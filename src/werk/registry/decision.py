@@ -108,11 +108,17 @@ def _compared(rule: str, bound: Bound, end: Literal["min", "max"], threshold: fl
 
 def _every(rule: str, what: str, bound: Bound, entries: Sequence[Report]) -> Iterable[RuleVerdict]:
     """The bound on each entry that has the metric: `{name, metrics}`, `{name, <metric>}` or `{name, metric, value}`."""
-    speaking = [entry for entry in entries if bound.metric in _measured(entry)]
+    speaking = [entry for entry in entries if bound.metric in _measured(entry) and _large_enough(entry, bound.min_rows)]
     if not speaking:
         yield _not_checked(f"{rule}.{bound.metric}", f"the report has no {what} with '{bound.metric}'", None)
     for entry in speaking:
         yield from _bounded(f"{rule}.{bound.metric}[{_name(entry)}]", bound, _measured(entry))
+
+
+def _large_enough(entry: Report, min_rows: int) -> bool:
+    """A slice that does not say how many rows it has is held to the bound."""
+    rows = _number(entry, "n")
+    return rows is None or not rows < min_rows
 
 
 def _measured(entry: Report) -> Report:

@@ -19,12 +19,16 @@ Table = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A metric's least and greatest value, both still allowed; `on` its value or an end of its interval."""
+    """A metric's least and greatest value, both still allowed; `on` its value or an end of its interval.
+
+    A slice or group with fewer than `min_rows` rows is too small to be held to it.
+    """
 
     metric: str
     min: float | None = None
     max: float | None = None
     on: Side = "value"
+    min_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Gate:
     required = ["more-rain-is-later"]
     [slices.auc]
     min = 0.60                        # in every slice that has the metric
+    min_rows = 200                    # and at least so many rows; default 0
     [bias.accuracy_difference]
     max = 0.1
     [calibration]
@@ -134,13 +139,14 @@ def _bounds(table: Table, section: str) -> tuple[Bound, ...]:
 
 
 def _bound(metric: str, table: Table, where: str) -> Bound:
-    _check_keys(table, ("min", "max", "on"), where)
+    many = where.startswith(("slices.", "bias."))
+    _check_keys(table, ("min", "max", "on", *(("min_rows",) if many else ())), where)
     least, most = (_number(table, side, where) if side in table else None for side in ("min", "max"))
     if least is None and most is None:
         raise _malformed(f"[{where}] has neither 'min' nor 'max'", "Say how low or high the metric may be.")
     if least is not None and most is not None and least > most:
         raise _malformed(f"[{where}] has a 'min' above its 'max'", "No value can pass: swap them.")
-    return Bound(metric, least, most, _on(table, where))
+    return Bound(metric, least, most, _on(table, where), _count(table, "min_rows", 0, where))
 
 
 def _required(table: Table, section: str) -> Required | None:
@@ -148,9 +154,7 @@ def _required(table: Table, section: str) -> Required | None:
     if found is None:
         return None
     _check_keys(found, ("required", "least"), section)
-    named, least = found.get("required", True), found.get("least", 1)
-    if not isinstance(least, int) or isinstance(least, bool) or least < 0:
-        raise _malformed(f"'least' in [{section}] is not a count", "Write least = 1.")
+    named, least = found.get("required", True), _count(found, "least", 1, section)
     if isinstance(named, bool):
         return Required((), least) if named else None
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
@@ -218,6 +222,13 @@ def _number(table: Table, key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _malformed(f"'{key}' in [{where}] is not a finite number", f"Write {key} = 0.5.")
     return float(value)
+
+
+def _count(table: Table, key: str, default: int, where: str) -> int:
+    value = table.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _malformed(f"'{key}' in [{where}] is not a count", f"Write {key} = 1.")
+    return value
 
 
 def _word(table: Table, key: str, where: str, default: str) -> str:
