@@ -43,7 +43,7 @@ def restored(described: bytes, estimator: object) -> Model:
         facts["categories"] = {name: tuple(values) for name, values in facts["categories"].items()}
         facts["features"], facts["key"] = tuple(facts["features"]), tuple(facts["key"])
         return Model(estimator=estimator, **facts)
-    except (ValueError, KeyError, TypeError, AttributeError) as damage:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as damage:
         raise InputError("This model.json is damaged.", code="model-damaged", hint="Package the model again.") from damage
 
 

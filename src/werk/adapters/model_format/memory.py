@@ -32,7 +32,7 @@ class MemoryFormat:
         try:
             stored = json.loads(data)
             return LinearToy(float(stored["intercept"]), tuple(float(w) for w in stored["weights"]))
-        except (ValueError, KeyError, TypeError) as damage:
+        except (ValueError, KeyError, TypeError, RecursionError) as damage:
             raise InputError("These bytes are no memory model.", code="model-damaged", hint="Package it again.") from damage
 
     def digest(self, estimator: object) -> str:
