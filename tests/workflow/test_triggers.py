@@ -137,6 +137,18 @@ def test_drains_at_once_start_each_run_once(tmp_path: Path, journal: Journal) ->
     assert len(runs(journal)) == 6
 
 
+def test_drains_at_once_start_each_run_once_on_postgres(postgres_url: str) -> None:
+    shapes = (*PROJECTIONS, *TRIGGER_PROJECTIONS)
+    journals = [open_journal(postgres_url, project="prj_t", actor="act_t", projections=shapes) for _ in range(3)]
+    for _ in range(6):
+        drift(journals[0])
+    with ThreadPoolExecutor(3) as pool:
+        fired = list(pool.map(lambda journal: drain(journal, [RETRAIN], start), journals))
+    assert sum(map(len, fired)) == len(runs(journals[0])) == 6
+    for journal in journals:
+        journal.close()
+
+
 @step("count")
 def count(days: int) -> int:
     return days + 1
