@@ -7,24 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from flights import features as flown
-from flights.files import Files
 from flights.known import Held
 
 import werk
 from werk.features import Features
 
 TEMPLATE = Path(werk.__file__).parent / "templates" / "flights"
-
-
-@pytest.fixture(scope="module")
-def tables() -> Held:
-    files = Files(TEMPLATE / "data")
-    return Held({name: files.scan(name).collect() for name in ("raw.flights", "raw.weather", "raw.planes")})
-
-
-@pytest.fixture(scope="module")
-def year(tables: Held) -> pl.DataFrame:
-    return flown.engineer(flown.flights(tables), tables)
 
 
 def test_every_flight_has_its_row_in_the_order_of_its_key(tables: Held, year: pl.DataFrame) -> None:
