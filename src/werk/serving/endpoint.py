@@ -31,6 +31,8 @@ class Live:
         """Raises `InputError` when the model cannot answer well-formed rows (a linear model and a missing value)."""
         try:
             return self.form.predict(self.model.estimator, rows)
+        except InputError as refusal:  # the rows fit the signature, so this is not a malformed request
+            raise InputError(refusal.message, code="prediction-impossible", hint=refusal.hint) from refusal
         except ValueError as refusal:
             raise InputError(
                 f"The model cannot answer these rows: {str(refusal).splitlines()[0][:200]}",
