@@ -84,7 +84,7 @@ def test_shuffled_rows_give_the_same_report(tmp_path: Path) -> None:
     )
     assert canonical_json(first.to_json()) == canonical_json(second.to_json())
     assert models.Report.from_json(first.to_json()).to_json() == first.to_json()
-    assert [entry["name"] for entry in first.slices] == ["c=x", "c=y", "c=None"]
+    assert [entry["name"] for entry in first.slices] == ["c=x", "c=y", "c=null"]
     assert sum(int(str(entry["n"])) for entry in first.slices) == first.n
     assert first.champion is not None
     assert sum(first.importance.values()) == pytest.approx(1)

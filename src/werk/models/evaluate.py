@@ -128,7 +128,13 @@ def _slice(seen: Holdout, column: str, value: str | None, here: np.ndarray[Any, 
     """A metric that the slice's rows cannot tell is left out: nobody can hold it against a bound."""
     found = metrics(seen.task, seen.scores[here], seen.labels[here])
     told = _as_json({name: metric for name, metric in found.items() if metric.value is not None})
-    return {"name": f"{column}={value}", "column": column, "value": value, "n": int(here.sum()), "metrics": told}
+    return {
+        "name": f"{column}={'null' if value is None else value}",
+        "column": column,
+        "value": value,
+        "n": int(here.sum()),
+        "metrics": told,
+    }
 
 
 def _bias(seen: Holdout, column: str) -> list[Entry]:
@@ -138,7 +144,13 @@ def _bias(seen: Holdout, column: str) -> list[Entry]:
         rate = float(called[here].mean())
         gap = rate - float(called[~here].mean()) if not here.all() else None
         true, said = float(seen.labels[here].mean()), float(seen.scores[here].mean())
-        entry: Entry = {"name": f"{column}={value}", "column": column, "value": value, "n": int(here.sum()), "rate": rate}
+        entry: Entry = {
+            "name": f"{column}={'null' if value is None else value}",
+            "column": column,
+            "value": value,
+            "n": int(here.sum()),
+            "rate": rate,
+        }
         out.append({**entry, "observed": true, "mean_score": said, **({} if gap is None else {"rate_difference": gap})})
     return out
 
