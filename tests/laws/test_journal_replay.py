@@ -48,6 +48,7 @@ _CHANGES = st.lists(st.tuples(st.sampled_from(["upsert", "update", "delete"]), _
 _FACTS = st.builds(
     lambda subject, changes: NewFact("changed", subject, {"changes": changes}), st.sampled_from(["a", "b", "ü"]), _CHANGES
 )
+_BATCHES = st.lists(st.tuples(st.sampled_from(["p1", "p2"]), st.lists(_FACTS, max_size=6)), max_size=5)
 
 
 @settings(max_examples=25, deadline=None)

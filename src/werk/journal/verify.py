@@ -162,6 +162,8 @@ def _projection_damages(connection: Connection, shape: Shape, replayed: Replayed
 
 
 def _row_damages(shape: Shape, found: Sequence[Any] | None, wanted: Sequence[Any] | None) -> Iterator[Damage]:
+    if found is not None and wanted is not None and tuple(found) == wanted and [*map(type, found)] == [*map(type, wanted)]:
+        return
     table, where = shape.table.name, _where(shape, found if found is not None else wanted or ())
     if found is None or wanted is None:
         what = "The facts know this row, the table does not" if found is None else "No fact knows this row"
