@@ -7,8 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from werk.adapters.object_store.keys import check_keys, missing
-from werk.core.ports.object_store import ObjectInfo
+from werk.core.ports.object_store import ObjectInfo, check_keys, missing
 
 # `~` is outside the key alphabet, so a file a killed writer left behind can never be taken for an object.
 _UNFINISHED = "~"

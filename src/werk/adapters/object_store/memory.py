@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-from werk.adapters.object_store.keys import check_keys, missing
-from werk.core.ports.object_store import ObjectInfo
+from werk.core.ports.object_store import ObjectInfo, check_keys, missing
 
 
 class MemoryObjectStore:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -16,6 +17,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from werk.core.errors import InputError, Transient, unknown
 from werk.core.ports.table_store import ArrowStream, TableVersion
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config, S3Store
 
 _TABLE = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")
 _NOTE = "note."
@@ -28,14 +32,27 @@ _STORED_AS: dict[pl.DataType, pl.DataType] = {
 
 
 class DeltaTableStore:
-    def __init__(self, path: str | Path, storage_options: Mapping[str, str] | None = None) -> None:
+    """`path` is a folder or `s3://bucket/prefix`; the other settings are of the S3 API and may be left to the environment."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        endpoint_url: str = "",
+        access_key_id: str = "",
+        secret_access_key: str = "",
+        region: str = "us-east-1",
+        allow_http: bool = False,
+    ) -> None:
         self._root = str(path).rstrip("/")
-        self._options = dict(storage_options or {})
-        if any(name.lower() == "aws_s3_allow_unsafe_rename" for name in self._options):
+        given = {"aws_endpoint_url": endpoint_url, "aws_access_key_id": access_key_id, "aws_secret_access_key": secret_access_key}
+        self._options = {name: value for name, value in given.items() if value}
+        if self._root.startswith("s3://"):
+            self._options |= {"aws_region": region, "aws_allow_http": str(allow_http).lower()}
+        if os.environ.get("AWS_S3_ALLOW_UNSAFE_RENAME", "").lower() in ("1", "true", "yes"):
             raise InputError(
                 "AWS_S3_ALLOW_UNSAFE_RENAME loses rows when two writers meet.",
                 code="setting-unsafe",
-                hint="Remove it: conditional put needs no such setting.",
+                hint="Unset it: conditional put needs no such setting.",
             )
 
     def write(
@@ -84,8 +101,21 @@ class DeltaTableStore:
         ]
 
     def tables(self) -> list[str]:
+        if self._root.startswith("s3://"):
+            return self._remote_tables()
         logs = Path(self._root).glob("*/*/_delta_log")
         return sorted(f"{log.parent.parent.name}.{log.parent.name}" for log in logs)
+
+    def _remote_tables(self) -> list[str]:
+        """The folders two levels down that hold a Delta log."""
+        from obstore.store import S3Store  # an optional library: local tables do without
+
+        config = {name: value for name, value in self._options.items() if name != "aws_allow_http"}
+        http: ClientConfig = {"allow_http": self._options["aws_allow_http"] == "true"}
+        store = S3Store.from_url(self._root, config=cast("S3Config", config), client_options=http)
+        folders = [folder for zone in _folders(store) for folder in _folders(store, zone)]
+        found = [folder for folder in folders if f"{folder}/_delta_log" in _folders(store, folder)]
+        return sorted(folder.replace("/", ".") for folder in found)
 
     def files(self, table: str, version: int) -> list[str]:
         return self._at(table, version).file_uris()
@@ -132,6 +162,10 @@ class DeltaTableStore:
                 raise CommitFailedError(str(lost_race)) from lost_race
             raise
         return 0 if present is None else present.version()
+
+
+def _folders(store: S3Store, below: str | None = None) -> list[str]:
+    return [prefix.rstrip("/") for prefix in store.list_with_delimiter(below)["common_prefixes"]]
 
 
 def _applied(present: DeltaTable, once: tuple[str, int]) -> bool:

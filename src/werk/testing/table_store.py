@@ -1,0 +1,63 @@
+"""What every table store promises (see `werk.core.ports.table_store`), one test a promise."""
+
+from __future__ import annotations
+
+from threading import Thread
+
+import polars as pl
+import pytest
+
+from werk.core.errors import InputError
+from werk.core.ports.table_store import TableStore
+
+ROWS = pl.DataFrame({"id": [1, 2], "name": ["a", None]})
+
+
+class TableStoreSuite:
+    """Subclass with a fixture `store` that gives an empty store."""
+
+    def test_2_versions_grow_by_one_and_stay(self, store: TableStore) -> None:
+        versions = [store.write("raw.t", ROWS) for _ in range(3)]
+        assert versions == [0, 1, 2]
+        assert [len(pl.DataFrame(store.read("raw.t", v))) for v in versions] == [2, 4, 6]
+        assert [entry.version for entry in store.history("raw.t")] == [2, 1, 0]
+
+    def test_3_writers_at_once_lose_no_row(self, store: TableStore) -> None:
+        store.write("raw.t", ROWS)
+        writers = [Thread(target=store.write, args=("raw.t", ROWS)) for _ in range(4)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert len(pl.DataFrame(store.read("raw.t"))) == 10
+        assert store.version("raw.t") == 4
+
+    def test_4_a_write_once_is_not_repeated(self, store: TableStore) -> None:
+        first = store.write("raw.t", ROWS, once=("app", 0))
+        assert store.write("raw.t", ROWS, once=("app", 0)) == first
+        assert store.write("raw.t", ROWS, once=("app", 1)) == first + 1
+        assert store.write("raw.t", ROWS, once=("app", 0)) == first + 1
+        assert len(pl.DataFrame(store.read("raw.t"))) == 4
+
+    def test_5_a_version_keeps_its_rows_whatever_comes_later(self, store: TableStore) -> None:
+        store.write("raw.t", ROWS)
+        store.write("raw.t", ROWS.with_columns(more=pl.lit(1.5)), mode="replace", notes={"run": "r1"})
+        assert pl.DataFrame(store.read("raw.t", 0)).sort("id").equals(ROWS)
+        assert pl.DataFrame(store.read("raw.t", 1, columns=["more"])).columns == ["more"]
+        assert store.history("raw.t")[0].notes == {"run": "r1"}
+
+    @pytest.mark.parametrize("wrong", [ROWS.rename({"name": "nom"}), ROWS.with_columns(pl.col("id").cast(pl.String))])
+    def test_6_rows_that_do_not_fit_are_refused_by_column(self, store: TableStore, wrong: pl.DataFrame) -> None:
+        store.write("raw.t", ROWS)
+        with pytest.raises(InputError, match=r"Column '(name|nom|id)'"):
+            store.write("raw.t", wrong)
+        assert store.version("raw.t") == 0
+
+    def test_7_what_is_not_there_is_named(self, store: TableStore) -> None:
+        store.write("raw.flights", ROWS)
+        with pytest.raises(InputError, match=r"Did you mean 'raw.flights'"):
+            store.read("raw.flihgts")
+        with pytest.raises(InputError, match="no version 7"):
+            store.read("raw.flights", 7)
+        assert store.version("raw.flihgts") is None
+        assert store.tables() == ["raw.flights"]
