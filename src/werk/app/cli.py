@@ -186,6 +186,16 @@ def alias(version: str, name: str, project: ProjectDir = None, profile: Profile 
 
 
 @app.command()
+def serve(
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8080,
+    project: ProjectDir = None,
+    profile: Profile = None,
+) -> None:
+    """Answer predictions of the deployed versions until Ctrl-C (127.0.0.1, a token is required)."""
+    _do("serve.serve", False, port=port, project=project, profile=profile)
+
+
+@app.command()
 def lineage(
     id: Annotated[str, typer.Argument(help="A prediction id or model:version.")],
     project: ProjectDir = None,

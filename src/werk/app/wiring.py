@@ -23,8 +23,9 @@ from werk.core.ports.object_store import ObjectStore
 from werk.core.ports.table_store import TableStore
 from werk.journal import SqlJournal
 from werk.serving import facts as serving_facts
-from werk.workflow import Engine, Progress, Resource
+from werk.workflow import Codec, Engine, Progress, Resource
 from werk.workflow.capture import mask
+from werk.workflow.triggers import TRIGGER_PROJECTIONS
 
 KEY = "werk"
 TOKEN = "WERK_TOKEN"
@@ -37,6 +38,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     *serving_facts.PROJECTIONS,
     *monitoring.PROJECTIONS,
     *pipelines.PROJECTIONS,
+    *TRIGGER_PROJECTIONS,
 )
 
 RESOURCES: Mapping[str, Resource] = {
@@ -56,7 +58,9 @@ class Session:
     journal: SqlJournal
 
     def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine:
-        return Engine(self.p, RESOURCES, (models.model_codec,), mask=mask, progress=progress)
+        of_models = models.model_codec
+        codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
+        return Engine(self.p, RESOURCES, (codec,), mask=mask, progress=progress)
 
 
 @contextmanager

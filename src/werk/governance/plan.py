@@ -40,7 +40,7 @@ def load_plan(path: Path) -> Plan:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"There is no plan at {path}.", code="plan-missing", hint="Write plan.toml: " + _needed()) from None
+        raise InputError(f"There is no plan at {path}.", code="plan-absent", hint="Write plan.toml: " + _needed()) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
         raise InputError(f"{path.name} is not TOML: {broken}.", code="plan-malformed", hint="Mend it and try again.") from None
     return _plan(table, path.name)

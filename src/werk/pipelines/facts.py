@@ -15,7 +15,22 @@ def _stored(fact: Fact) -> Iterable[Change]:
     yield Upsert({"run": fact.subject, **{name: body.get(name) for name in (*_TEXTS, "version", *_TREES)}})
 
 
+_COMPARED = ("auc_a", "auc_b", "difference", "low", "high")
+
+
+def _compared(fact: Fact) -> Iterable[Change]:
+    body = fact.body or {}
+    yield Upsert({name: body.get(name) for name in ("a", "b", "window", "rows", *_COMPARED)})
+
+
 PROJECTIONS = (
+    Projection(
+        name="comparisons",
+        columns=(Column("a"), Column("b"), Column("window"), Column("rows", "int"), *(Column(n, "real") for n in _COMPARED)),
+        key=("a", "b", "window"),
+        kinds=("models.compared",),
+        apply=_compared,
+    ),
     Projection(
         name="metadata",
         columns=(

@@ -17,10 +17,12 @@ from werk.core.nouns import ModelVersion
 from werk.core.platform import Platform
 from werk.models import Model, Report
 from werk.monitoring import Baseline
+from werk.serving.deploy import deploy as deploy_version
 from werk.serving.score import score
 from werk.workflow import StepContext, step
 
 PREDICTIONS = "product.predictions"
+SERVING = ".werk/serving"
 
 
 @step("model-evaluation")
@@ -45,7 +47,7 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     snapshots = snapshots_of(p, context.run)
     made = {"snapshots": snapshots, "code": dict(context.code), "environment_sha256": _environment(context), "report": report_key}
     twin = _twin(p, name, identity, snapshots, context)
-    if twin is not None:
+    if twin is not None and decision.passed:
         return twin
     if not decision.passed:
         package_key, manifest = "", ""
@@ -115,8 +117,8 @@ def store_metadata(version: ModelVersion, report: Report, *, p: Platform, contex
         "code_commit": context.code.get("commit"),
         "environment_sha256": _environment(context),
         "params": run["params"],
-        "metrics": cast("JSON", report.to_json()["metrics"]),
-        "snapshots": cast("JSON", snapshots_of(p, context.run)),
+        "metrics": report.to_json()["metrics"],
+        "snapshots": list(snapshots_of(p, context.run)),
         "usage": _total(steps),
     }
     p.journal.append([NewFact("metadata.stored", context.run, body, dedupe_key=f"metadata/{context.run}")])
@@ -156,6 +158,27 @@ def check(scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, 
     )
     monitoring.record(p, mv, verdicts, context.run)
     return [verdict.sentence for verdict in verdicts]
+
+
+@step("deploy-model", cache=False)
+def deploy(model: str, *, p: Platform, context: StepContext) -> dict[str, str]:
+    """Make an approved version the champion and let the prediction server answer with it."""
+    mv = ModelVersion.parse(model)
+    registry.set_alias(p, mv, "champion")
+    return {"deployment": deploy_version(p, mv, context.root / SERVING, cause={"run": context.run})}
+
+
+@step("compare-models", cache=False)
+def compare(rows: pl.DataFrame, a: str, b: str, window: str, *, p: Platform, context: StepContext) -> dict[str, float]:
+    """AUC of `a` minus AUC of `b` on the same rows with its 95 % interval (DeLong), as a fact."""
+    ours, theirs = load(p, ModelVersion.parse(a)), load(p, ModelVersion.parse(b))
+    known = rows.drop_nulls(ours.target)
+    labels = known[ours.target].cast(pl.Float64).to_numpy()
+    aucs = {name: models.auc(models.predict(p, model, known), labels).value for name, model in (("a", ours), ("b", theirs))}
+    said = {**models.compare(p, ours, theirs, known), "auc_a": aucs["a"], "auc_b": aucs["b"]}
+    body: dict[str, JSON] = {"a": a, "b": b, "window": window, "rows": len(known), **said}
+    p.journal.append([NewFact("models.compared", ModelVersion.parse(a).model, body, dedupe_key=f"compared/{context.run}")])
+    return {name: float(cast("float", value)) for name, value in said.items()}
 
 
 def load(p: Platform, mv: ModelVersion) -> Model:

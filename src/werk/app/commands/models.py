@@ -7,6 +7,7 @@ from pathlib import Path
 
 from werk import registry
 from werk.app.answers import Answer
+from werk.app.commands.runs import drain
 from werk.app.wiring import opened
 from werk.core.errors import InputError
 from werk.core.nouns import ModelVersion, to_micros
@@ -38,6 +39,7 @@ def approve(version: str, comment: str, project: Path | None, profile: str | Non
         fact = registry.approve(session.p, mv, comment)
         body = fact.body or {}
         record = {"version": str(mv), "status": "approved", "by": session.p.actor.name, "assurance": body.get("assurance")}
+        drain(session)
     return Answer(record=record, text=f"{mv} approved by {record['by']} (assurance: {record['assurance']})")
 
 

@@ -16,9 +16,7 @@ def init(name: str, template: str) -> Answer:
     """Copy a template into a new folder and give the project its id."""
     target = Path(name).resolve()
     create(target, template)
-    text = (
-        f"created {target}\n  next: cd {name}, read README.md, then land the data: werk ingest raw.airlines data/airlines.parquet"
-    )
+    text = f"created {target}\n  next: cd {name}, read README.md, then: werk ingest raw.airlines data/airlines.parquet"
     return Answer(record={"project": target.name, "path": str(target), "template": template}, text=text)
 
 

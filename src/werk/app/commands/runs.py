@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from werk import data, registry
 from werk.app.answers import Answer
 from werk.app.code import pipeline_named
 from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
-from werk.core.errors import InputError, unknown
-from werk.core.journal import Row
+from werk.core.errors import InputError, Refused, unknown
+from werk.core.journal import Fact, Journal, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
 from werk.workflow import Progress, parse_params
 from werk.workflow.capture import capture_code, capture_environment
+from werk.workflow.triggers import Trigger
+from werk.workflow.triggers import drain as fire
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*")
 
@@ -27,6 +30,7 @@ def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, 
     with opened(project, profile) as session:
         id = start(session, pipeline, _pairs(given), fresh=fresh)
         drive(session, pipeline, id)
+        drain(session)
         return Answer(record=_record(session, id), text=id)
 
 
@@ -61,6 +65,33 @@ def _pinned(session: Session, value: object) -> object:
 
 def drive(session: Session, name: str, id: str) -> None:
     session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
+
+
+def drain(session: Session) -> list[str]:
+    """Start and drive what the newest facts ask for, until nothing is asked for any more; returns the runs."""
+    triggers = [Trigger(**cast("dict[str, Any]", table)) for table in session.settings.triggers]
+    pipelines = {trigger.name: trigger.pipeline for trigger in triggers}
+    done: list[str] = []
+    while fired := fire(session.p.journal, triggers, partial(_started, session)):
+        for name, seq, run in fired:
+            print(f"trigger {name}: fact {seq} starts {pipelines[name]} {run}", file=sys.stderr)
+            done.append(run)
+            _driven(session, pipelines[name], run)
+    return done
+
+
+def _driven(session: Session, pipeline: str, run: str) -> None:
+    """A retrained model that the gate refuses is an answer, not a failure of the command whose fact asked for it."""
+    try:
+        drive(session, pipeline, run)
+    except Refused as no:
+        print(f"  refused: {no.message}", file=sys.stderr)
+
+
+def _started(session: Session, journal: Journal, trigger: Trigger, fact: Fact, params: Mapping[str, JSON]) -> str:
+    through = replace(session, p=replace(session.p, journal=journal))
+    given = {name: str(value) for name, value in params.items()}
+    return start(through, trigger.pipeline, given, cause={"seq": fact.seq, "kind": fact.kind})
 
 
 def runs(limit: int, project: Path | None, profile: str | None) -> Answer:

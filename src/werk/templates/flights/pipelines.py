@@ -1,4 +1,4 @@
-"""The two pipelines of this use case: train a model, score a month."""
+"""The pipelines of this use case: train, score a month, deploy what was approved, compare two versions."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
@@ -16,17 +16,23 @@ class Params:
     num_leaves: int = 31
 
 
+def month_after(month: str) -> date:
+    """The first day that is no longer in a month written 2013-06."""
+    first = date.fromisoformat(f"{month}-01")
+    return (first + timedelta(days=31)).replace(day=1)
+
+
 @step("data-load")
-def load(start: date, end: date, *, tables) -> pl.DataFrame:
-    """The flights scheduled from `start` up to, not including, `end`."""
-    return flights(tables, start, end).collect()
+def load(start: str, through: str, *, tables) -> pl.DataFrame:
+    """The flights scheduled from the month `start` to the end of the month `through`."""
+    return flights(tables, date.fromisoformat(f"{start}-01"), month_after(through)).collect()
 
 
 @step("feature-engineering")
-def prepare(rows: pl.DataFrame, end: date, holdout_days: int, *, features: Features) -> tuple[pl.DataFrame, pl.DataFrame]:
+def prepare(rows: pl.DataFrame, through: str, holdout_days: int, *, features: Features) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What was known an hour before each departure; the last days are held out, in order of time."""
     known = engineer(rows.lazy(), features.tables).drop_nulls(TARGET)
-    cut = datetime.combine(end, time(), timezone.utc) - timedelta(days=holdout_days)
+    cut = datetime.combine(month_after(through), time(), timezone.utc) - timedelta(days=holdout_days)
     return known.filter(pl.col("sched_dep") < cut), known.filter(pl.col("sched_dep") >= cut)
 
 
@@ -44,13 +50,8 @@ def train(rows: pl.DataFrame, params: Params) -> Model:
 
 
 @pipeline
-def training(
-    start: date = date(2013, 1, 1),
-    end: date = date(2013, 7, 1),
-    holdout_days: int = 14,
-    params: Params = Params(),
-):
-    fit, holdout = prepare(load(start, end), end, holdout_days)
+def training(start: str = "2013-01", through: str = "2013-06", holdout_days: int = 45, params: Params = Params()):
+    fit, holdout = prepare(load(start, through), through, holdout_days)
     model = train(fit, params)
     report = steps.evaluate(model, holdout, slices=("carrier", "origin"))
     version = steps.register(model, report, gate="gate.toml")
@@ -60,18 +61,30 @@ def training(
 
 @step("feature-engineering")
 def known(rows: pl.DataFrame, *, features: Features) -> pl.DataFrame:
+    """The same function as in training, for flights whose outcome nobody knows yet."""
     return engineer(rows.lazy(), features.tables)
 
 
 @step("post-processing")
-def busiest(scored: pl.DataFrame, window: str) -> pl.DataFrame:
-    """Yours to change: here, the share of flights expected late by origin."""
-    return scored.group_by("origin").agg(pl.len().alias("flights"), (pl.col("score") >= 0.5).sum().alias("likely_late")).sort("origin")
+def busiest(scored: pl.DataFrame) -> pl.DataFrame:
+    """Yours to change: here, how many flights of each airport are likely to be late."""
+    likely = (pl.col("score") >= 0.5).sum().alias("likely_late")
+    return scored.group_by("origin").agg(pl.len().alias("flights"), likely).sort("origin")
 
 
 @pipeline
-def batch_inference(start: date, end: date, window: str, model: str = "flight-delay@champion"):
-    rows = known(load(start, end))
+def batch_inference(window: str, model: str = "flight-delay@champion"):
+    rows = known(load(window, window))
     scored = steps.batch_inference(rows, model, window)
     steps.check(scored, rows, model, window)
-    busiest(scored, window)
+    busiest(scored)
+
+
+@pipeline
+def deployment(model: str):
+    steps.deploy(model)
+
+
+@pipeline
+def comparison(a: str, b: str, start: str, through: str):
+    steps.compare(known(load(start, through)), a, b, through)
