@@ -52,8 +52,10 @@ def _token(value: object) -> bytes:
 def _typed(value: object) -> tuple[bytes, bytes]:
     if value is None:
         return b"n", b""
-    if isinstance(value, bool | int | float):
-        return {bool: b"o", int: b"i"}.get(type(value), b"f"), _number(value)
+    if isinstance(value, bool | int):
+        return (b"o" if isinstance(value, bool) else b"i"), str(int(value)).encode()
+    if isinstance(value, float):
+        return b"f", struct.pack("<d", float("nan") if value != value else value)
     if isinstance(value, str):
         return b"s", value.encode()
     if isinstance(value, bytes):
@@ -63,9 +65,3 @@ def _typed(value: object) -> tuple[bytes, bytes]:
     if isinstance(value, dict):
         return b"d", b"".join(_token(key) + _token(value[key]) for key in sorted(value))
     raise TypeError(f"{type(value).__qualname__} has no canonical form")
-
-
-def _number(value: float) -> bytes:
-    if not isinstance(value, float):
-        return str(int(value)).encode()
-    return struct.pack("<d", float("nan") if value != value else value)

@@ -139,9 +139,10 @@ def _a_prediction() -> str:
 
 def _cost_of_keeping() -> None:
     """The version that the first violation brought, against the one it replaced, on the months after."""
-    first, second = "flight-delay:1", "flight-delay:2"
-    if len(_versions("approved")) < 2:
+    approved = [f"{row['model']}:{row['version']}" for row in _versions("approved")]
+    if len(approved) < 2:
         return
+    first, second = approved[:2]
     _title("What keeping the old model would have cost: both on October to December")
     _werk("run", "comparison", "-p", f"a={second}", "-p", f"b={first}", "-p", "start=2013-10", "-p", "through=2013-12")
     with opened() as session:

@@ -35,11 +35,15 @@ def create(target: Path, template: str) -> None:
             shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     except PermissionError as closed:
         raise InputError(f"{target} cannot be written.", code="project-unwritable", hint="Choose a folder you own.") from closed
-    _personalise(target / "werk.toml", target.name)
+    _personalise(target)
 
 
-def _personalise(settings: Path, name: str) -> None:
+def _personalise(target: Path) -> None:
+    """The project's own name and id; its models are named like it."""
+    settings, pipelines = target / "werk.toml", target / "pipelines.py"
     text = settings.read_text(encoding="utf-8")
-    text = re.sub(r'(?m)^name = ".*"$', f'name = "{name}"', text, count=1)
+    text = re.sub(r'(?m)^name = ".*"$', f'name = "{target.name}"', text, count=1)
     text = re.sub(r'(?m)^id = ".*"$', f'id = "{new_id("prj")}"', text, count=1)
     settings.write_text(text, encoding="utf-8")
+    code = pipelines.read_text(encoding="utf-8")
+    pipelines.write_text(re.sub(r'"[a-z0-9_-]+@champion"', f'"{target.name}@champion"', code), encoding="utf-8")
