@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -29,6 +30,19 @@ _STORED_AS: dict[pl.DataType, pl.DataType] = {
     pl.UInt16(): pl.Int32(),
     pl.UInt32(): pl.Int64(),
 }
+_KEPT_AS = (
+    pl.Boolean,
+    pl.Int8,
+    pl.Int16,
+    pl.Int32,
+    pl.Int64,
+    pl.Float32,
+    pl.Float64,
+    pl.Decimal,
+    pl.String,
+    pl.Binary,
+    pl.Date,
+)
 
 
 class DeltaTableStore:
@@ -44,6 +58,7 @@ class DeltaTableStore:
         allow_http: bool = False,
     ) -> None:
         self._root = str(path).rstrip("/")
+        self._remote = "://" in self._root
         given = {"aws_endpoint_url": endpoint_url, "aws_access_key_id": access_key_id, "aws_secret_access_key": secret_access_key}
         self._options = {name: value for name, value in given.items() if value}
         if self._root.startswith("s3://"):
@@ -64,7 +79,8 @@ class DeltaTableStore:
         once: tuple[str, int] | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> int:
-        frame = _storable(pl.DataFrame(data))
+        frame = _storable(table, pl.DataFrame(data))
+        self._check_writable(table)
         for attempt in range(_ATTEMPTS):
             present = self._open(table)
             if present is not None and once is not None and _applied(present, once):
@@ -79,10 +95,22 @@ class DeltaTableStore:
 
     def read(self, table: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> ArrowStream:
         lazy = self.scan(table, version)
-        return (lazy if columns is None else lazy.select(columns)).collect()
+        if columns is not None:
+            known = lazy.collect_schema().names()
+            for name in columns:
+                if name not in known:
+                    raise unknown("column", name, known, code="column-unknown")
+            lazy = lazy.select(columns)
+        try:
+            return lazy.collect()
+        except (pl.exceptions.ComputeError, OSError) as damage:
+            raise _damaged(table, damage) from None
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
-        return pl.scan_delta(self._at(table, version))
+        present = self._at(table, version)
+        if not self._remote:
+            _check_whole(table, self.location(table), present)
+        return pl.scan_delta(present)
 
     def version(self, table: str) -> int | None:
         present = self._open(table)
@@ -101,7 +129,7 @@ class DeltaTableStore:
         ]
 
     def tables(self) -> list[str]:
-        if self._root.startswith("s3://"):
+        if self._remote:
             return self._remote_tables()
         logs = Path(self._root).glob("*/*/_delta_log")
         return sorted(f"{log.parent.parent.name}.{log.parent.name}" for log in logs)
@@ -130,6 +158,21 @@ class DeltaTableStore:
             return DeltaTable(self.location(table), version=version, storage_options=self._options or None)
         except TableNotFoundError:
             return None
+        except DeltaError as damage:
+            raise _damaged(table, damage) from None
+
+    def _check_writable(self, table: str) -> None:
+        """Asked before, because deltalake panics when a file of its own is refused."""
+        if self._remote:
+            return
+        folder = Path(self.location(table))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as closed:
+            raise _unwritable(folder, str(closed.strerror)) from None
+        for inside in (folder, folder / "_delta_log"):
+            if inside.exists() and not os.access(inside, os.W_OK | os.X_OK):
+                raise _unwritable(inside, "Permission denied")
 
     def _at(self, table: str, version: int | None) -> DeltaTable:
         present = self._open(table)
@@ -182,18 +225,59 @@ def _properties(once: tuple[str, int] | None, notes: Mapping[str, str] | None) -
     )
 
 
-def _storable(frame: pl.DataFrame) -> pl.DataFrame:
+def _check_whole(table: str, folder: str, present: DeltaTable) -> None:
+    """Every file as long as the log says: reading a cut one would end in a panic of the reader, not in an error."""
+    added = pl.DataFrame(present.get_add_actions())
+    for path, size in added.select("path", "size_bytes").iter_rows():
+        file = Path(folder, unquote(path))
+        found = file.stat().st_size if file.exists() else None
+        if found != size:
+            raise _damaged(table, f"{file.name} has {found} of {size} bytes" if found is not None else f"{file.name} is gone")
+
+
+def _damaged(table: str, damage: object) -> InputError:
+    first = str(damage).partition("\n")[0].rstrip(".")
+    return InputError(
+        f"'{table}' cannot be read: {first}.", code="table-damaged", hint="Restore its folder from a backup, or land it again."
+    )
+
+
+def _unwritable(folder: Path, reason: str) -> InputError:
+    return InputError(
+        f"{folder} cannot be written: {reason}.", code="store-unwritable", hint="Give this user the right to write there."
+    )
+
+
+def _storable(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    if not frame.width:
+        raise InputError(f"The rows for '{table}' have no columns.", code="columns-missing", hint="Give at least one column.")
+    seen: dict[str, str] = {}
+    for name in frame.columns:
+        if (twin := seen.setdefault(name.lower(), name)) != name:
+            raise InputError(
+                f"Columns '{twin}' and '{name}' differ in case only, which Delta takes for one.",
+                code="column-ambiguous",
+                hint="Rename one of them.",
+            )
     return frame.cast({name: _stored_as(name, dtype) for name, dtype in frame.schema.items()})
 
 
 def _stored_as(name: str, dtype: pl.DataType) -> pl.DataType:
-    if dtype == pl.UInt64():
-        raise InputError(f"Column '{name}' is UInt64, which Delta lacks.", code="type-unstorable", hint="Cast it to Int64.")
-    if isinstance(dtype, pl.Datetime):
-        return pl.Datetime("us", dtype.time_zone)
-    if isinstance(dtype, pl.Categorical | pl.Enum):
-        return pl.String()
-    return _STORED_AS.get(dtype, dtype)
+    """What Delta reads back for the type; one it would lose, cast silently or cannot hold is an `InputError`."""
+    match dtype:
+        case pl.Datetime():
+            return pl.Datetime("us", "UTC" if dtype.time_zone else None)
+        case pl.List() | pl.Array():
+            return pl.List(_stored_as(name, cast("pl.DataType", dtype.inner)))
+        case pl.Struct():
+            return pl.Struct({part.name: _stored_as(name, cast("pl.DataType", part.dtype)) for part in dtype.fields})
+        case pl.Categorical() | pl.Enum():
+            return pl.String()
+        case _ if dtype in _STORED_AS or isinstance(dtype, _KEPT_AS):
+            return _STORED_AS.get(dtype, dtype)
+    raise InputError(
+        f"Column '{name}' is {dtype}, which Delta lacks.", code="type-unstorable", hint="Cast it, to Int64 or String perhaps."
+    )
 
 
 def _check_fits(table: str, frame: pl.DataFrame, present: DeltaTable) -> None:
