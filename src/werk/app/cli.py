@@ -207,6 +207,29 @@ def lineage(
 
 
 @app.command()
+def rebuild(
+    version: Annotated[str, typer.Argument(help="model:version")],
+    verify: Annotated[bool, typer.Option("--verify", help="Compare with what is recorded (always done).")] = True,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Train a registered model again from its recorded code and table versions; identical or not, and why."""
+    _do("rebuild.rebuild", json, version=version, project=project, profile=profile)
+
+
+@app.command()
+def story(
+    file: Annotated[Path, typer.Argument(help="Where the page is written.")] = Path("story.html"),
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """One printable page: what happened, what it cost, who approved, and how to check it."""
+    _do("story.story", json, file=file, project=project, profile=profile)
+
+
+@app.command()
 def backup(directory: Path, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
     """Copy the journal as it stands at one fact."""
     _do("proof.backup", json, directory=directory, project=project, profile=profile)

@@ -75,7 +75,10 @@ def opened(project: Path | None = None, profile: str | None = None) -> Iterator[
 
 
 def open_session(root: Path, profile: str | None = None) -> Session:
-    settings = load_settings(root, profile)
+    return open_with(load_settings(root, profile))
+
+
+def open_with(settings: Settings) -> Session:
     _make_room(settings)
     keys = cast("KeyStore", _built(settings, "key_store"))
     identity = cast("Identity", _built(settings, "identity"))

@@ -187,6 +187,16 @@ def load(p: Platform, mv: ModelVersion) -> Model:
     return models.load_package(p, str(row["package_key"]))
 
 
+def words(p: Platform) -> tuple[str, str]:
+    """What the newest version's baseline calls its outcome and its rows: ("late", "flights")."""
+    newest = p.journal.rows("versions", {"model": p.project.name}, order=("-version",), limit=1)
+    for row in newest:
+        key = baseline_key(ModelVersion(p.project.name, cast("int", row["version"])))
+        accepted = Baseline.from_json(json.loads(_object(p, key)))
+        return accepted.outcome, accepted.things
+    return "positive", "rows"
+
+
 def baseline_key(mv: ModelVersion) -> str:
     return f"baselines/{mv.model}/{mv.version}.json"
 

@@ -67,6 +67,8 @@ def _loop(target: Path, began: float) -> Answer:
     _werk("lineage", _a_prediction())
     _werk("audit", "verify")
     _werk("models")
+    _rebuilt()
+    _werk("story", "story.html")
     print(f"\nHuman acts in all of this: {approvals} approval(s) this time. Took {time.monotonic() - began:.0f} s.")
     print(f"Everything lies in {target}. Try: cd {target.name}; werk runs; werk serve; edit gate.toml and run again.")
     return Answer(record={"project": str(target)}, text=" ")
@@ -135,6 +137,12 @@ def _a_prediction() -> str:
     with opened() as session:
         found = data.sql(session.p, "select min(prediction_id) as id from product.predictions")
     return str(found["id"][0])
+
+
+def _rebuilt() -> None:
+    """The newest approved version, trained again elsewhere: its hash must be the one recorded."""
+    newest = _versions("approved")[-1]
+    _werk("rebuild", f"{newest['model']}:{newest['version']}", "--verify")
 
 
 def _cost_of_keeping() -> None:
