@@ -1,4 +1,9 @@
+import os
+import subprocess
+import sys
+import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -6,6 +11,7 @@ import pytest
 
 from werk.adapters.table_store.delta import DeltaTableStore
 from werk.adapters.table_store.memory import MemoryTableStore
+from werk.core.errors import InputError
 from werk.testing.table_store import TableStoreSuite
 
 
@@ -46,3 +52,132 @@ def test_nobody_sees_half_a_table_while_it_is_written(tmp_path: Path) -> None:
     stop.set()
     reader.join()
     assert seen == {(1000, 1)}
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _overwrite(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[:4] + b"\xff" * 76 + data[80:])
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _overwrite, Path.unlink])
+def test_a_damaged_file_is_an_error_that_names_the_table(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    store = DeltaTableStore(tmp_path)
+    store.write("raw.t", pl.DataFrame({"v": [1, 2]}))
+    store.write("raw.t", pl.DataFrame({"v": [3]}), mode="replace")
+    (file,) = store.files("raw.t", 0)
+    damage(Path(file.removeprefix("file://")))
+    with pytest.raises(InputError, match=r"'raw.t' cannot be read") as caught:
+        store.read("raw.t", 0)
+    assert caught.value.code == "table-damaged"
+    assert pl.DataFrame(store.read("raw.t"))["v"].to_list() == [3]
+
+
+def test_a_damaged_log_is_an_error_that_names_the_table(tmp_path: Path) -> None:
+    store = DeltaTableStore(tmp_path)
+    store.write("raw.t", pl.DataFrame({"v": [1]}))
+    next(tmp_path.glob("raw/t/_delta_log/*.json")).write_text("{broken")
+    with pytest.raises(InputError, match=r"'raw.t' cannot be read"):
+        store.version("raw.t")
+    with pytest.raises(InputError, match=r"'raw.t' cannot be read"):
+        store.write("raw.t", pl.DataFrame({"v": [1]}), mode="replace")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/lake/raw/t cannot be written: Not a directory"):
+        DeltaTableStore(tmp_path / "file" / "lake").write("raw.t", pl.DataFrame({"v": [1]}))
+
+
+READ_ONLY = """
+import os, sys, polars
+from werk.adapters.table_store.delta import DeltaTableStore
+from werk.core.errors import InputError
+if os.geteuid() == 0:  # root may write anywhere
+    os.setuid(65534)
+store = DeltaTableStore(sys.argv[1])
+for table in ("raw.t", "raw.new"):
+    try:
+        store.write(table, polars.DataFrame({"v": [2]}))
+    except InputError as refused:
+        print(refused.code, refused.message)
+print(store.read("raw.t").rows())
+"""
+
+
+def test_a_read_only_folder_is_named_and_still_read() -> None:
+    with tempfile.TemporaryDirectory() as made:  # tmp_path is closed to the user the writer becomes
+        lake = Path(made).resolve()
+        DeltaTableStore(lake).write("raw.t", pl.DataFrame({"v": [1]}))
+        folders = [lake, *(folder for folder in lake.rglob("*") if folder.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
+        done = subprocess.run([sys.executable, "-c", READ_ONLY, str(lake)], capture_output=True, text=True, check=True)
+        for folder in folders:
+            folder.chmod(0o755)
+    assert done.stdout.splitlines() == [
+        f"store-unwritable {lake}/raw/t cannot be written: Permission denied.",
+        f"store-unwritable {lake}/raw/new cannot be written: Permission denied.",
+        "[(1,)]",
+    ]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        (pl.UInt8, pl.Int16()),
+        (pl.UInt32, pl.Int64()),
+        (pl.Categorical, pl.String()),
+        (pl.Decimal(12, 2), pl.Decimal(12, 2)),
+        (pl.Datetime("ns", "Europe/Zurich"), pl.Datetime("us", "UTC")),
+        (pl.Datetime("ms"), pl.Datetime("us")),
+        (pl.Array(pl.UInt8, 2), pl.List(pl.Int16)),
+        (pl.Struct({"größe 米": pl.Date, "b": pl.List(pl.Binary)}), pl.Struct({"größe 米": pl.Date, "b": pl.List(pl.Binary)})),
+    ],
+)
+def test_rows_of_a_type_that_delta_keeps_wider_can_be_appended_again(
+    tmp_path: Path, dtype: pl.DataType, kept: pl.DataType
+) -> None:
+    store, rows = DeltaTableStore(tmp_path), pl.DataFrame({"v": [None]}, schema={"v": dtype})
+    assert [store.write("raw.t", rows), store.write("raw.t", rows)] == [0, 1]
+    assert pl.DataFrame(store.read("raw.t")).schema == {"v": kept}
+
+
+@pytest.mark.parametrize(
+    "dtype", [pl.UInt64, pl.Int128, pl.Time, pl.Duration, pl.Null, pl.List(pl.UInt64), pl.Struct({"a": pl.Time})]
+)
+def test_a_type_that_delta_lacks_is_refused_by_column(tmp_path: Path, dtype: pl.DataType) -> None:
+    store = DeltaTableStore(tmp_path)
+    with pytest.raises(InputError, match=r"Column 'v' is \w+.*, which Delta lacks"):
+        store.write("raw.t", pl.DataFrame({"v": [None]}, schema={"v": dtype}))
+    assert store.tables() == []
+
+
+def test_columns_that_delta_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    store = DeltaTableStore(tmp_path)
+    with pytest.raises(InputError, match="'id' and 'ID' differ in case only"):
+        store.write("raw.t", pl.DataFrame({"id": [1], "ID": [2]}))
+    with pytest.raises(InputError, match="have no columns"):
+        store.write("raw.t", pl.DataFrame())
+
+
+@pytest.mark.parametrize("name", ["t", "raw.", ".t", "../raw.t", "raw/x.t", "raw.t.u", "Raw.t", "raw.tä"])
+def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    store = DeltaTableStore(tmp_path / "lake")
+    with pytest.raises(InputError, match="is not a table name"):
+        store.write(name, pl.DataFrame({"v": [1]}))
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_setting_that_loses_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_S3_ALLOW_UNSAFE_RENAME", "true")
+    with pytest.raises(InputError, match="loses rows"):
+        DeltaTableStore(tmp_path)

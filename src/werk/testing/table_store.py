@@ -59,5 +59,19 @@ class TableStoreSuite:
             store.read("raw.flihgts")
         with pytest.raises(InputError, match="no version 7"):
             store.read("raw.flights", 7)
+        with pytest.raises(InputError, match=r"Did you mean 'name'"):
+            store.read("raw.flights", columns=["nmae"])
         assert store.version("raw.flihgts") is None
         assert store.tables() == ["raw.flights"]
+
+    def test_8_an_empty_table_keeps_its_columns(self, store: TableStore) -> None:
+        store.write("raw.t", ROWS.clear())
+        empty = pl.DataFrame(store.read("raw.t"))
+        assert (len(empty), empty.schema) == (0, ROWS.schema)
+        store.write("raw.t", ROWS)
+        assert pl.DataFrame(store.read("raw.t")).sort("id").equals(ROWS)
+
+    def test_9_what_a_column_is_called_and_holds_is_kept(self, store: TableStore) -> None:
+        odd = pl.DataFrame({"größe 米 %,;{}()": [float("nan"), float("inf"), None], "a.b": ["", "\n\0", "é"]})
+        store.write("raw.t", odd)
+        assert pl.DataFrame(store.read("raw.t")).sort("a.b").equals(odd.sort("a.b"))
