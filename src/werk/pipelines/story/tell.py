@@ -26,6 +26,7 @@ from werk.pipelines.story.nouns import (
     Retrain,
     Rule,
     Said,
+    Stage,
     Story,
 )
 
@@ -40,7 +41,8 @@ def tell(p: Platform, followed: Lineage | None, outcome: str = "positive", thing
         made_at=f"{utc_now():%d %B %Y, %H:%M} UTC",
         outcome=outcome,
         things=things,
-        landed=tuple(map(_landed, p.journal.rows("tables", order=("table",)))),
+        loop=_loop(p),
+        landed=tuple(map(_landed, p.journal.rows("tables", {"zone": "raw"}, order=("table",)))),
         gates=tuple(map(_gate, p.journal.rows("evaluations", order=("seq",)))),
         months=tuple(map(_month, _quality(p))),
         retrain=_retrain(p),
@@ -51,6 +53,30 @@ def tell(p: Platform, followed: Lineage | None, outcome: str = "positive", thing
         costs=_costs(p),
         proof=_proof(p),
     )
+
+
+def _loop(p: Platform) -> tuple[Stage, ...]:
+    """The loop as far as it went; a stage that has not happened says so."""
+    tables = p.journal.rows("tables", {"zone": "raw"})
+    refused = len(p.journal.rows("evaluations", {"passed": False}))
+    passed = len(p.journal.rows("evaluations", {"passed": True}))
+    approved = len(p.journal.rows("approvals", {"action": "approved"}))
+    written = p.journal.rows("table_versions", {"table": "product.predictions"})
+    months = p.journal.rows("monitors", {"monitor": "model quality"})
+    violations = [str(row["window"]) for row in months if row["verdict"] == "violation"]
+    return (
+        _stage("land", len(tables), f"{len(tables)} tables, {sum(_int(row['rows_in']) for row in tables):,} rows"),
+        _stage("check", len(tables), f"{sum(_int(row['quarantined']) for row in tables):,} rows set aside"),
+        _stage("train", refused + passed, f"{refused + passed} models"),
+        _stage("gate", refused + passed, f"{refused} refused, {passed} passed"),
+        _stage("approve", approved, f"{approved} by a second actor"),
+        _stage("predict", len(written), f"{sum(_int(row['rows']) for row in written):,} rows"),
+        _stage("monitor", len(months), f"violations: {', '.join(violations) or 'none'}"),
+    )
+
+
+def _stage(name: str, happened: int, said: str) -> Stage:
+    return Stage(name, said) if happened else Stage(name, "", "not yet")
 
 
 def _ending(goal: str) -> str:
