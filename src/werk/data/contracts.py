@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import polars.selectors as cs
 import yaml
 
 from werk.core.canonical import sha256_hex
-from werk.core.errors import InputError
+from werk.core.errors import InputError, unknown
 
 Severity = Literal["required", "warning"]
 RuleKind = Literal["not_null", "unique", "range", "allowed", "pattern", "reference"]
@@ -25,7 +26,11 @@ _TYPES: Mapping[str, tuple[type[pl.DataType], ...]] = {
     "boolean": (pl.Boolean,),
     "date": (pl.Date,),
     "timestamp": (pl.Datetime,),
+    "time": (pl.Time,),
+    "array": (pl.List, pl.Array),
+    "object": (pl.Struct,),
 }
+_ZONED = r"(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """`columns` maps a column's name to its ODCS logical type."""
+    """`columns` maps a column's name to its ODCS logical type, empty where the contract leaves it open."""
 
     table: str
     version: str
@@ -69,6 +74,8 @@ def load_contract(path: Path) -> Contract:
         tree = yaml.safe_load(text)
     except FileNotFoundError:
         raise InputError(f"There is no contract at {path.name}.", code="contract-missing", hint="Check its path.") from None
+    except OSError as closed:
+        raise InputError(f"{path} cannot be read: {closed.strerror}.", code="contract-missing", hint="Check its path.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as broken:
         first = str(broken).splitlines()[0]
         raise InputError(f"{path.name} is not YAML: {first}.", code="contract-malformed", hint="Mend the file.") from None
@@ -81,7 +88,7 @@ def load_contract(path: Path) -> Contract:
         version=str(tree["version"]),
         owner=_owner(tree),
         description=str((tree.get("description") or {}).get("purpose", "")),
-        columns={p["name"]: p.get("logicalType", "string") for p in properties},
+        columns={p["name"]: p.get("logicalType") or "" for p in properties},
         rules=tuple(_rules(properties, zone, path.name)),
         sha256=sha256_hex(text.replace("\r\n", "\n")),
         file=path.name,
@@ -111,6 +118,22 @@ def _check_standard(tree: object, name: str) -> None:
         raise InputError(
             f"{name} describes {len(tree['schema'])} tables.", code="contract-malformed", hint="One file, one table."
         )
+    _check_named(tree, name)
+
+
+def _check_named(tree: Mapping[str, Any], name: str) -> None:
+    """What the standard leaves open and a table cannot do without."""
+    properties = tree["schema"][0].get("properties") or []
+    for what, entry, key in [("It", tree, "version"), ("Its schema", tree["schema"][0], "name"), *_entries(properties)]:
+        if not entry.get(key):
+            raise InputError(f"{name}: {what} has no {key}.", code="contract-malformed", hint=f"Write its {key}.")
+    for prop in properties:
+        if (kind := prop.get("logicalType")) and kind not in _TYPES:
+            raise unknown("logical type", kind, _TYPES, code="contract-type")
+
+
+def _entries(properties: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any], str]]:
+    return [(f"Property {at}", prop, "name") for at, prop in enumerate(properties, 1)]
 
 
 def _owner(tree: Mapping[str, Any]) -> str:
@@ -181,21 +204,27 @@ def conform(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _typed(contract: Contract, series: pl.Series) -> pl.Series:
     wanted = contract.columns[series.name]
+    if not wanted:
+        return series
     if wanted == "timestamp":
         return _utc(contract, series)
     if series.dtype == pl.Null:
         return series.cast(_TYPES[wanted][0])
-    if not isinstance(series.dtype, _TYPES.get(wanted, (pl.DataType,))):
+    if not isinstance(series.dtype, _TYPES[wanted]):
         raise _changed(contract, series, wanted)
     return series
 
 
 def _utc(contract: Contract, series: pl.Series) -> pl.Series:
+    if series.dtype == pl.Null:
+        return series.cast(pl.Datetime("us", "UTC"))
     if series.dtype == pl.String:
+        if not series.str.contains(_ZONED).all():
+            raise _changed(contract, series, "timestamp, ISO 8601 with a zone")
         try:
             return series.str.to_datetime(time_unit="us", time_zone="UTC", strict=True)
         except (pl.exceptions.InvalidOperationError, pl.exceptions.ComputeError):
-            raise _changed(contract, series, "timestamp (ISO 8601 with a zone)") from None
+            raise _changed(contract, series, "timestamp, ISO 8601 with a zone") from None
     if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone:
         return series.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
     raise _changed(contract, series, "timestamp with a time zone")
@@ -209,18 +238,41 @@ def _changed(contract: Contract, series: pl.Series, wanted: str) -> InputError:
     )
 
 
+def marks(contract: Contract, frame: pl.DataFrame, referenced: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """One column a rule, named by its place in the contract: true where a row breaks it. One pass over the rows."""
+    try:
+        return frame.select(broken(rule, referenced).alias(str(at)) for at, rule in enumerate(contract.rules))
+    except (pl.exceptions.PolarsError, TypeError):
+        _check_each(contract, frame, referenced)
+        raise
+
+
+def _check_each(contract: Contract, frame: pl.DataFrame, referenced: Mapping[str, pl.DataFrame]) -> None:
+    """The pass over all rules does not say which of them it stumbled on."""
+    for rule in contract.rules:
+        try:
+            frame.select(broken(rule, referenced))
+        except (pl.exceptions.PolarsError, TypeError) as wrong:
+            first = str(wrong).partition("\n")[0].rstrip(".")
+            raise InputError(
+                f"{contract.file or contract.table}: {rule.name} cannot be checked on {frame.schema[rule.columns[0]]}: {first}.",
+                code="contract-rule",
+                hint="Mend the rule, or the type of its column.",
+            ) from None
+
+
 def broken(rule: Rule, referenced: Mapping[str, pl.DataFrame]) -> pl.Expr:
     """True for each row that breaks the rule; a null breaks `not_null` only."""
     column = pl.col(rule.columns[0])
     match rule.kind:
         case "not_null":
-            # NaN is a missing number, not a value.
-            return column.is_null() | column.cast(pl.String).eq("NaN").fill_null(False)
+            # NaN is a missing number, not a value; the text 'NaN' is one.
+            return pl.any_horizontal(column.is_null(), (cs.by_name(rule.columns[0]) & cs.float()).is_nan().fill_null(False))
         case "unique":
             keys = pl.struct(rule.columns)
             return keys.is_duplicated() & pl.all_horizontal(pl.col(name).is_not_null() for name in rule.columns)
         case "range":
-            low, high = rule.low, rule.high
+            low, high, column = rule.low, rule.high, column.fill_nan(None)
             outside = pl.lit(False) if low is None else column < low
             return (outside if high is None else outside | (column > high)).fill_null(False)
         case "allowed":

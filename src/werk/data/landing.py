@@ -13,7 +13,7 @@ from werk.core.errors import InputError
 from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
-from werk.data.contracts import Contract, Severity, broken, conform
+from werk.data.contracts import Contract, Severity, conform, marks
 from werk.data.tables import latest, scan
 
 RULE = "_rule"
@@ -86,12 +86,13 @@ def _read(source: Path | pl.DataFrame) -> tuple[pl.DataFrame, dict[str, JSON]]:
 
 
 def _parsed(source: Path, data: bytes) -> pl.DataFrame:
-    if source.suffix not in _READERS:
+    kind = source.suffix.lower()
+    if kind not in _READERS:
         raise InputError(
             f"{source.name} is none of the known kinds.", code="source-kind", hint=f"Give a file ending in {', '.join(_READERS)}."
         )
     try:
-        return _READERS[source.suffix](data)
+        return _READERS[kind](data)
     except (pl.exceptions.PolarsError, OSError) as damaged:
         first = str(damaged).splitlines()[0]
         raise InputError(
@@ -105,15 +106,19 @@ def _judged(p: Platform, contract: Contract | None, frame: pl.DataFrame) -> tupl
     """Good rows, bad rows with the names of the required rules they break, and what every rule found: one pass."""
     if contract is None:
         return frame, frame.clear().with_columns(pl.lit("").alias(RULE)), ()
+    if RULE in frame.columns:
+        raise InputError(
+            f"The data has a column '{RULE}', the quarantine's own.", code="column-reserved", hint="Rename it in the source."
+        )
     typed = conform(contract, frame)
     others = {name: scan(p, name).collect() for name in contract.references}
-    marks = typed.select(broken(rule, others).alias(str(at)) for at, rule in enumerate(contract.rules))
+    marked = marks(contract, typed, others)
     checks = tuple(
         Check(
             rule.name,
             rule.columns[0],
             rule.severity,
-            (n := int(marks[str(at)].sum())),
+            (n := int(marked[str(at)].sum())),
             len(frame),
             _sentence(rule.name, n, len(frame)),
         )
@@ -122,7 +127,7 @@ def _judged(p: Platform, contract: Contract | None, frame: pl.DataFrame) -> tupl
     names = [pl.when(pl.col(str(at))).then(pl.lit(r.name)) for at, r in enumerate(contract.rules) if r.severity == "required"]
     if not names:
         return typed, typed.clear().with_columns(pl.lit("").alias(RULE)), checks
-    why = marks.select(pl.concat_str(names, separator="; ", ignore_nulls=True).alias(RULE))
+    why = marked.select(pl.concat_str(names, separator="; ", ignore_nulls=True).alias(RULE))
     rows = typed.with_columns(why[RULE])
     return rows.filter(pl.col(RULE) == "").drop(RULE), rows.filter(pl.col(RULE) != ""), checks
 
@@ -170,8 +175,9 @@ def _fact(
 
 
 def _landed(p: Platform, table: str, notes: Mapping[str, str]) -> Landing | None:
+    present = p.table_store.version(table)
     rows = p.journal.rows("table_versions", {"table": table}, order=("-version",), limit=1)
-    if not rows or rows[0]["notes"] != dict(notes) or p.table_store.version(table) != rows[0]["version"]:
+    if not rows or rows[0]["notes"] != dict(notes) or rows[0]["version"] != present:
         return None
     row: dict[str, object] = dict(rows[0])
     held, checks = row["quarantine"], row["checks"]
