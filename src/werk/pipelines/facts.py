@@ -23,7 +23,19 @@ def _compared(fact: Fact) -> Iterable[Change]:
     yield Upsert({name: body.get(name) for name in ("a", "b", "window", "rows", *_COMPARED)})
 
 
+def _rebuilt(fact: Fact) -> Iterable[Change]:
+    body = fact.body or {}
+    yield Upsert({"version": fact.subject, "outcome": body["outcome"], "causes": body["causes"], "at": fact.at})
+
+
 PROJECTIONS = (
+    Projection(
+        name="rebuilds",
+        columns=(Column("version"), Column("outcome"), Column("causes", "json"), Column("at", "int")),
+        key=("version",),
+        kinds=("model.rebuilt",),
+        apply=_rebuilt,
+    ),
     Projection(
         name="comparisons",
         columns=(Column("a"), Column("b"), Column("window"), Column("rows", "int"), *(Column(n, "real") for n in _COMPARED)),

@@ -168,7 +168,7 @@ def deploy(model: str, *, p: Platform, context: StepContext) -> dict[str, str]:
     return {"deployment": deploy_version(p, mv, context.root / SERVING, cause={"run": context.run})}
 
 
-@step("compare-models", cache=False)
+@step("compare-models")
 def compare(rows: pl.DataFrame, a: str, b: str, window: str, *, p: Platform, context: StepContext) -> dict[str, float]:
     """AUC of `a` minus AUC of `b` on the same rows with its 95 % interval (DeLong), as a fact."""
     ours, theirs = load(p, ModelVersion.parse(a)), load(p, ModelVersion.parse(b))

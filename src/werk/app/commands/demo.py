@@ -52,14 +52,16 @@ def _loop(target: Path, began: float) -> Answer:
     _werk("run", "training")
     _title("Approve: by a second actor with its own token; the approval deploys")
     approvals, token = _approve()
+    model = f"{target.name}:1"
     _title("Score month by month; each is compared with what the model was accepted on, a violation retrains")
     for month in MONTHS:
-        challengers = len(_versions("pending"))
-        _werk("run", "batch_inference", "-p", f"window={month}")
-        _verdicts(month)
-        if len(_versions("pending")) > challengers == 0:
-            more, token = _challenge(month)
-            approvals += more
+        _werk("run", "batch_inference", "-p", f"window={month}", "-p", f"model={model}")
+        _verdicts(month, model)
+        successor = _successor(month, model)
+        if successor:
+            _title(f"{month} started a retraining: {successor} is to follow {model}")
+            more, newer = _approve()
+            approvals, token, model = approvals + more, newer or token, successor
     _cost_of_keeping()
     _title("Real time: the server answers one flight as the batch did")
     _real_time(target, token)
@@ -74,10 +76,15 @@ def _loop(target: Path, began: float) -> Answer:
     return Answer(record={"project": str(target)}, text=" ")
 
 
-def _challenge(month: str) -> tuple[int, str]:
-    """The retrained version, once approved, takes over; what keeping the old one would have cost is measured at the end."""
-    _title(f"{month} has started a retraining: its version waits for approval")
-    return _approve()
+def _successor(month: str, model: str) -> str:
+    """The version registered by the run that this month's violation of this model started; empty when there is none."""
+    with opened() as session:
+        journal = session.p.journal
+        drifts = journal.facts(kinds=("drift.detected",), subject=model)
+        asked = {fact.seq for fact in drifts if (fact.body or {}).get("window") == month}
+        runs = [row["run"] for row in journal.rows("firings") if row["fact"] in asked]
+        found = journal.rows("versions", {"run": runs}) if runs else []
+    return f"{found[0]['model']}:{found[0]['version']}" if found else ""
 
 
 def _use_case(target: Path) -> None:
@@ -127,9 +134,10 @@ def _versions(status: str) -> list[Row]:
         return session.p.journal.rows("versions", {"status": status}, order=("model", "version"))
 
 
-def _verdicts(window: str) -> None:
+def _verdicts(window: str, model: str) -> None:
     with opened() as session:
-        for row in session.p.journal.rows("monitors", {"window": window}, order=("monitor",)):
+        version = model.rpartition(":")[2]
+        for row in session.p.journal.rows("monitors", {"window": window, "version": version}, order=("monitor",)):
             print(f"  {row['monitor']!s:<16} {row['verdict']!s:<11} {row['sentence']}")
 
 
@@ -142,7 +150,13 @@ def _a_prediction() -> str:
 def _rebuilt() -> None:
     """The newest approved version, trained again elsewhere: its hash must be the one recorded."""
     newest = _versions("approved")[-1]
-    _werk("rebuild", f"{newest['model']}:{newest['version']}", "--verify")
+    name = f"{newest['model']}:{newest['version']}"
+    with opened() as session:
+        before = session.p.journal.rows("rebuilds", {"version": name, "outcome": "identical"})
+    if before:
+        print(f"\n{name} was rebuilt before: identical. Again: werk rebuild {name} --verify")
+    else:
+        _werk("rebuild", name, "--verify")
 
 
 def _cost_of_keeping() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from werk.app.answers import Answer
 from werk.app.wiring import Session, opened
+from werk.core.canonical import JSON
 from werk.core.errors import Failed
+from werk.core.journal import NewFact
 from werk.core.nouns import ModelVersion
 from werk.pipelines.rebuild import Rebuilt, Recipe, gone, judged, recipe_of
 from werk.registry import version_row
@@ -28,6 +30,8 @@ def rebuild(version: str, project: Path | None, profile: str | None) -> Answer:
             found = Rebuilt(version, "not rebuildable", recorded, "", tuple(f"{name} is gone" for name in missing))
         else:
             found = judged(mv, recorded, _again(session, recipe), recipe, capture_environment())
+        body: dict[str, JSON] = {"outcome": found.outcome, "rebuilt": found.rebuilt, "causes": list(found.causes)}
+        session.p.journal.append([NewFact("model.rebuilt", version, body)])
     text = f"{found.outcome}: {version} recorded {found.recorded}\n           rebuilt  {found.rebuilt}"
     text += "".join(f"\n  {cause}" for cause in found.causes)
     return Answer(record=found.to_json(), text=text, exit_code=0 if found.outcome == "identical" else 1)

@@ -166,7 +166,8 @@ def _costs(p: Platform) -> tuple[Cost, ...]:
 
 def _proof(p: Platform) -> Proof:
     head = p.journal.head()
-    return Proof(head.hash, head.seq, sha256_hex(p.key_store.public_key("werk"))[:32])
+    rebuilt = [f"{row['version']}: {row['outcome']}" for row in p.journal.rows("rebuilds")]
+    return Proof(head.hash, head.seq, sha256_hex(p.key_store.public_key("werk"))[:32], rebuild=", ".join(rebuilt))
 
 
 def _int(value: object) -> int:
