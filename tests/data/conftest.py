@@ -86,13 +86,10 @@ def contract(tmp_path: Path) -> Callable[..., Contract]:
     """A contract for `raw.t` with these YAML lines as its properties."""
 
     def made(*properties: str) -> Contract:
-        head = (
-            "apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\nschema:\n- name: t\n  properties:\n"
-        )
+        head = "apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\n"
+        lines = "".join(f"  - {{{line}}}\n" for line in properties)
         file = tmp_path / "raw.t.yaml"
-        file.write_text(
-            head + "schema:\n- name: t\n  properties:\n" + "".join(f"  - {{{line}}}\n" for line in properties), encoding="utf-8"
-        )
+        file.write_text(f"{head}schema:\n- name: t\n  properties:\n{lines}", encoding="utf-8")
         return load_contract(file)
 
     return made
