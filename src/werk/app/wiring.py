@@ -109,11 +109,15 @@ def open_with(settings: Settings) -> Session:
 
 
 def _make_room(settings: Settings) -> None:
-    """The folder of a journal file; its own .gitignore keeps it out of the project's history."""
+    """The folder of what runs keep here, wherever the journal is, and that of a journal file."""
+    _own_folder(settings.project.root / ".werk")
     path = settings.journal_url.removeprefix("sqlite:///")
-    if path == settings.journal_url:
-        return
-    folder = Path(path).parent
+    if path != settings.journal_url:
+        _own_folder(Path(path).parent)
+
+
+def _own_folder(folder: Path) -> None:
+    """Its own .gitignore keeps it out of the project's history."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
