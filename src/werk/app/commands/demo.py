@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -21,15 +18,15 @@ import polars as pl
 from werk import data, models, registry
 from werk.app.answers import Answer
 from werk.app.commands import actors, projects
+from werk.app.commands.breaks import BREAKS
 from werk.app.wiring import TOKEN, opened
-from werk.core.errors import Failed, InputError, Refused, unknown
+from werk.core.errors import Failed, Refused, unknown
 from werk.core.journal import Row
 from werk.pipelines.steps import load
 
 TABLES = ("airlines", "airports", "planes", "weather", "flights")
 MONTHS = ("2013-07", "2013-08", "2013-09", "2013-10", "2013-11", "2013-12")
 REVIEWER = "second-person"
-BREAKS = ("flip-byte",)
 
 
 def demo(directory: Path, break_it: str | None) -> Answer:
@@ -37,9 +34,11 @@ def demo(directory: Path, break_it: str | None) -> Answer:
     if break_it is not None and break_it not in BREAKS:
         raise unknown("break", break_it, BREAKS, code="break-unknown")
     target = directory.resolve()
+    if break_it is not None:
+        return Answer(text=f"{BREAKS[break_it](target)}\nthe original is untouched")
     _use_case(target)
     with _inside(target):
-        return _break(target) if break_it else _loop(target, began)
+        return _loop(target, began)
 
 
 def _loop(target: Path, began: float) -> Answer:
@@ -220,28 +219,6 @@ def _last_scored() -> tuple[dict[str, object], float]:
         if first["version"][0] != champion.version:
             return row.to_dicts()[0], float(models.predict(p, model, row)[0])
     return row.to_dicts()[0], float(first["score"][0])
-
-
-def _break(target: Path) -> Answer:
-    """On a copy: one byte of one fact is changed; the audit must find and name it."""
-    if not (target / ".werk" / "journal.db").is_file():
-        raise InputError("There is nothing to break yet.", code="demo-first", hint="Run `werk demo` first.")
-    with tempfile.TemporaryDirectory() as place:
-        copy = Path(place) / target.name
-        shutil.copytree(target, copy)
-        seq = _flip(copy / ".werk" / "journal.db")
-        print(f"in a copy, one byte of fact {seq} was changed")
-        with suppress(SystemExit):
-            _werk("audit", "verify", "--project", str(copy))
-    return Answer(text="the original is untouched")
-
-
-def _flip(path: Path) -> int:
-    with sqlite3.connect(path) as database:
-        seq, body = database.execute("SELECT seq, body FROM facts WHERE body IS NOT NULL ORDER BY seq DESC LIMIT 1").fetchone()
-        flipped = body[:-2] + chr(ord(body[-2]) ^ 1) + body[-1]
-        database.execute("UPDATE facts SET body = ? WHERE seq = ?", (flipped, seq))
-    return int(seq)
 
 
 def _title(text: str) -> None:
