@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
+from werk.app.commands import proof, tables
 from werk.app.settings import Settings, home, load_settings
 from werk.core.errors import Failed, InputError
 
@@ -67,6 +68,16 @@ class Copy:
         print("$ werk", *words, flush=True)
         return subprocess.run(_command(*words), cwd=self.root, env=self.environment, stdout=subprocess.PIPE, text=True)
 
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """Commands that load no project code are called right here, with the copy's keys and heads."""
+        before = dict(os.environ)
+        try:
+            _become(self.environment)
+            yield
+        finally:
+            _become(before)
+
     def does(self, *words: str) -> str:
         """What a command that must succeed prints."""
         done = self.werk(*words)
@@ -82,6 +93,11 @@ class Copy:
     def change(self, statement: str, *values: object) -> None:
         with closing(sqlite3.connect(self.root / JOURNAL)) as database, database:
             database.execute(statement, values)
+
+
+def _become(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def _command(*words: str) -> list[str]:
@@ -191,11 +207,18 @@ def flip_byte(project: Path) -> str:
             _copy_journal(sound, copy.root / JOURNAL)
             said, expected = harm(copy)
             print(f"\n{said}", flush=True)
-            damages = json.loads(copy.werk("audit", "verify", "--json").stdout)["damages"]
+            damages = _audit(copy)
             for damage in damages[:5]:
                 print(f"  {damage['table']}, {damage['where']}, {damage['column']}: {damage['sentence']}")
             _held(any(_names(damage, expected) for damage in damages), f"the audit does not say {', '.join(expected)}")
         return "\nThe audit named the fact's body, the table's column and the cut tail, each by itself."
+
+
+def _audit(copy: Copy) -> list[dict[str, str]]:
+    print("$ werk audit verify", flush=True)
+    with copy.at_home():
+        found = proof.verify(copy.root, None).record or {}
+    return cast("list[dict[str, str]]", found["damages"])
 
 
 def _flip_body(copy: Copy) -> tuple[str, Sequence[str]]:
@@ -286,13 +309,13 @@ def poison_rows(project: Path) -> str:
     """Flights that cannot be are appended to the source: they are held back under their rule, the others land as before."""
     with copied(project) as copy:
         source = copy.root / "data" / "flights.parquet"
-        before = json.loads(copy.does("ingest", "raw.flights", "data/flights.parquet", "--json"))
+        before = _landed(copy, source)
         flights = pl.read_parquet(source)
         poisoned = [_poisoned(flights.slice(at * EACH, EACH), *POISON[rule]) for at, rule in enumerate(POISON)]
         pl.concat([flights, *poisoned]).write_parquet(source)
         added = sum(map(len, poisoned))
         print(f"{added} impossible flights were appended to data/flights.parquet", flush=True)
-        after = json.loads(copy.does("ingest", "raw.flights", "data/flights.parquet", "--json"))
+        after = _landed(copy, source)
         print("  {rows_in:,} rows in = {rows_landed:,} landed + {rows_quarantined:,} in {quarantine}".format(**after))
         _held(after["rows_in"] == after["rows_landed"] + after["rows_quarantined"], "the counts do not add up")
         _held(after["rows_landed"] == before["rows_landed"], "other rows landed than before")
@@ -304,9 +327,18 @@ def poison_rows(project: Path) -> str:
         return f"All {added} went to quarantine with the rule they break; {after['rows_landed']:,} good rows landed as before."
 
 
+def _landed(copy: Copy, source: Path) -> Mapping[str, Any]:
+    print("$ werk ingest raw.flights data/flights.parquet", flush=True)
+    with copy.at_home():
+        return tables.ingest("raw.flights", source, copy.root, None).record or {}
+
+
 def _held_back(copy: Copy) -> dict[str, int]:
     query = "SELECT _rule AS rule, count(*) AS n FROM raw.flights_quarantine GROUP BY 1 ORDER BY 1"
-    return {row["rule"]: row["n"] for row in json.loads(copy.does("sql", query, "--json"))}
+    print(f'$ werk sql "{query}"', flush=True)
+    with copy.at_home():
+        rows = tables.sql(query, copy.root, None).rows or ()
+    return {str(row["rule"]): cast("int", row["n"]) for row in rows}
 
 
 def _poisoned(rows: pl.DataFrame, column: str, value: object) -> pl.DataFrame:
