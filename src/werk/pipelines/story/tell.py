@@ -43,7 +43,7 @@ def tell(p: Platform, followed: Lineage | None, outcome: str = "positive", thing
         things=things,
         loop=_loop(p),
         landed=tuple(map(_landed, p.journal.rows("tables", {"zone": "raw"}, order=("table",)))),
-        gates=tuple(map(_gate, p.journal.rows("evaluations", order=("seq",)))),
+        gates=tuple(map(_gate, _evaluations(p))),
         months=tuple(map(_month, _quality(p))),
         retrain=_retrain(p),
         verdicts=tuple(_said(row) for row in p.journal.rows("monitors", order=("window",)) if row["monitor"] in MONITORS),
@@ -58,8 +58,8 @@ def tell(p: Platform, followed: Lineage | None, outcome: str = "positive", thing
 def _loop(p: Platform) -> tuple[Stage, ...]:
     """The loop as far as it went; a stage that has not happened says so."""
     tables = p.journal.rows("tables", {"zone": "raw"})
-    refused = len(p.journal.rows("evaluations", {"passed": False}))
-    passed = len(p.journal.rows("evaluations", {"passed": True}))
+    passed = sum(bool(row["passed"]) for row in _evaluations(p))
+    refused = len(_evaluations(p)) - passed
     approved = len(p.journal.rows("approvals", {"action": "approved"}))
     written = p.journal.rows("table_versions", {"table": "product.predictions"})
     months = p.journal.rows("monitors", {"monitor": "model quality"})
@@ -73,6 +73,12 @@ def _loop(p: Platform) -> tuple[Stage, ...]:
         _stage("predict", len(written), f"{sum(_int(row['rows']) for row in written):,} rows"),
         _stage("monitor", len(months), f"violations: {', '.join(violations) or 'none'}"),
     )
+
+
+def _evaluations(p: Platform) -> list[Row]:
+    """Each model once, as the newest gate judged it, however often its pipeline ran."""
+    newest = {row["canonical_hash"]: row for row in p.journal.rows("evaluations", order=("seq",))}
+    return sorted(newest.values(), key=lambda row: _int(row["seq"]))
 
 
 def _stage(name: str, happened: int, said: str) -> Stage:
