@@ -39,6 +39,8 @@ def show_error(error: WerkError, *, as_json: bool) -> None:
     """One sentence, the next step and the code; a user's own traceback comes first."""
     if as_json:
         said = {"error": error.message, "code": error.code, "hint": error.hint}
+        if isinstance(error, StepFailed) and error.user_traceback:
+            said["traceback"] = error.user_traceback
         print(json.dumps(said, ensure_ascii=False), file=sys.stderr)
         return
     if isinstance(error, StepFailed) and error.user_traceback:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from typer.exceptions import TyperException
 
 from werk.app import answers
 from werk.app.answers import Answer
-from werk.core.errors import WerkError
+from werk.core.errors import InputError, WerkError
 
 PLAIN = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_is_help": True, "add_completion": False}
+INTERRUPTED = 130  # what Ctrl-C ends with, by the custom of shells
 app = typer.Typer(name="werk", help="The whole MLOps loop on one machine, with the proof of each step.", **PLAIN)  # type: ignore[arg-type]  # one dict for every Typer
 actor = typer.Typer(help="Who may act here.", **PLAIN)  # type: ignore[arg-type]  # as above
 audit = typer.Typer(help="Check what was recorded.", **PLAIN)  # type: ignore[arg-type]  # as above
@@ -30,17 +32,27 @@ def main() -> None:
     """Run the command line; every expected failure is one sentence, a next step and an exit code."""
     as_json = "--json" in sys.argv
     try:
-        app()
+        code = app(standalone_mode=False)
+    except TyperException as wrong:
+        sys.exit(_misused(wrong.format_message(), as_json))
     except WerkError as error:
         if "--debug" in sys.argv:
             raise
         answers.show_error(error, as_json=as_json)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    if code == INTERRUPTED:
         print("stopped; nothing is lost: `werk runs` shows what can be resumed", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)
+    sys.exit(code)
+
+
+def _misused(said: str, as_json: bool) -> int:
+    """An unknown command or option; a group called without a command gets its help instead."""
+    if said.startswith("Usage:"):
+        print(said, file=sys.stderr)
+    else:
+        hint = "werk --help lists the commands, werk COMMAND --help the options of one."
+        answers.show_error(InputError(said, code="usage", hint=hint), as_json=as_json)
+    return InputError.exit_code
 
 
 def _do(command: str, as_json: bool, **given: object) -> None:
@@ -187,7 +199,7 @@ def alias(version: str, name: str, project: ProjectDir = None, profile: Profile 
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8080,
     project: ProjectDir = None,
     profile: Profile = None,
 ) -> None:

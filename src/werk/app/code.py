@@ -21,9 +21,9 @@ def load_pipelines(root: Path) -> dict[str, Pipeline]:
         raise unknown("file", f"{MODULE}.py", [p.name for p in root.glob("*.py")], code="project-code-missing")
     try:
         module = importlib.import_module(MODULE)
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as wrong:
+    except (Exception, SystemExit) as wrong:
         raise StepFailed(
-            f"{MODULE}.py cannot be imported: {wrong}.",
+            f"{MODULE}.py cannot be imported: {_kind(wrong)}.",
             code="project-code-broken",
             hint="Mend it and run again.",
             user_traceback=_theirs(wrong, root),
@@ -36,6 +36,10 @@ def pipeline_named(root: Path, name: str) -> Pipeline:
     if name not in found:
         raise unknown("pipeline", name, found, code="pipeline-unknown")
     return found[name]
+
+
+def _kind(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _theirs(error: BaseException, root: Path) -> str:

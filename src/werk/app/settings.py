@@ -15,6 +15,7 @@ from werk.core.nouns import Project, check_name
 FILE = "werk.toml"
 PORTS = ("table_store", "object_store", "key_store", "identity", "meter")
 _SECTIONS = (*PORTS, "project", "journal", "profile", "trigger", "serving", "prices")
+_TRIGGER = ("name", "on", "pipeline", "where", "params")
 Table = dict[str, object]
 
 
@@ -57,10 +58,9 @@ def load_settings(root: Path, profile: str | None = None) -> Settings:
             raise unknown("section", f"[{name}]", [f"[{s}]" for s in _SECTIONS], code="setting-unknown")
     tree = cast("Table", _fetched(tree, root))
     ports = {port: _port(tree, port, root) for port in PORTS}
-    triggers = cast("list[Table]", tree.get("trigger", []))
     url = _journal_url(str(_table(tree, "journal").get("url", "sqlite:///.werk/journal.db")), root)
     return Settings(
-        _project(tree, root), chosen, url, ports, tuple(triggers), _table(tree, "serving"), _table(tree, "prices"), home()
+        _project(tree, root), chosen, url, ports, _triggers(tree), _table(tree, "serving"), _table(tree, "prices"), home()
     )
 
 
@@ -132,7 +132,8 @@ def _port(tree: Table, port: str, root: Path) -> Table:
         "identity": {"use": "local"},
         "meter": {"use": "process"},
     }
-    given = _table(tree, port) or defaults[port]
+    given = _table(tree, port)
+    given = given if "use" in given else {**defaults[port], **given}
     path = given.get("path")
     if isinstance(path, str) and "://" not in path:
         given = {**given, "path": str(root / path)}
@@ -140,6 +141,27 @@ def _port(tree: Table, port: str, root: Path) -> Table:
         hint = "Give a path outside it: whoever copies the project must not copy its keys."
         raise InputError("The key store lies inside the project folder.", code="keys-inside", hint=hint)
     return given
+
+
+def _triggers(tree: Table) -> tuple[Table, ...]:
+    """Checked for their keys here, not after a run whose facts they are held against."""
+    found = tree.get("trigger", [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        hint = "Write [[trigger]] and keys below it."
+        raise InputError("[[trigger]] in werk.toml is not a list of tables.", code="settings-malformed", hint=hint)
+    for one in found:
+        _check_trigger(one)
+    return tuple(found)
+
+
+def _check_trigger(one: Table) -> None:
+    for name in one:
+        if name not in _TRIGGER:
+            raise unknown("key of [[trigger]]", name, _TRIGGER, code="setting-unknown")
+    for name in _TRIGGER[:3]:
+        if not isinstance(one.get(name), str):
+            hint = f'Write {name} = "..." below [[trigger]].'
+            raise InputError(f"A [[trigger]] in werk.toml lacks '{name}'.", code="setting-missing", hint=hint)
 
 
 def _journal_url(url: str, root: Path) -> str:

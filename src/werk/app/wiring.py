@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -82,6 +82,9 @@ def open_with(settings: Settings) -> Session:
     _make_room(settings)
     keys = cast("KeyStore", _built(settings, "key_store"))
     identity = cast("Identity", _built(settings, "identity"))
+    table_store = cast("TableStore", _built(settings, "table_store"))
+    object_store = cast("ObjectStore", _built(settings, "object_store"))
+    meter = cast("Meter", _built(settings, "meter"))
     log = journal.open_journal(
         settings.journal_url,
         project=settings.project.id,
@@ -91,25 +94,30 @@ def open_with(settings: Settings) -> Session:
         sign=lambda message: keys.sign(KEY, [message])[0],
         verify_key=keys.public_key(KEY),
     )
-    actor = governance.enrol(log, identity.prove(os.environ.get(TOKEN) or None))
+    with ExitStack() as undo:
+        undo.callback(log.close)
+        actor = governance.enrol(log, identity.prove(os.environ.get(TOKEN) or None))
+        undo.pop_all()
     bound = log.bound_to(actor=actor.id)
     p = Platform(
         project=settings.project,
         actor=actor,
         stage=settings.profile,
         journal=bound,
-        table_store=cast("TableStore", _built(settings, "table_store")),
-        object_store=cast("ObjectStore", _built(settings, "object_store")),
+        table_store=table_store,
+        object_store=object_store,
         key_store=keys,
         identity=identity,
         model_format=Formats(),
-        meter=cast("Meter", _built(settings, "meter")),
+        meter=meter,
     )
     return Session(p, settings, bound)
 
 
 def _make_room(settings: Settings) -> None:
     """The folder of what runs keep here, wherever the journal is, and that of a journal file."""
+    with _writable(settings.home):
+        settings.home.mkdir(parents=True, exist_ok=True)
     _own_folder(settings.project.root / ".werk")
     path = settings.journal_url.removeprefix("sqlite:///")
     if path != settings.journal_url:
@@ -118,11 +126,17 @@ def _make_room(settings: Settings) -> None:
 
 def _own_folder(folder: Path) -> None:
     """Its own .gitignore keeps it out of the project's history."""
-    try:
+    with _writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as closed:
         raise InputError(
             f"{folder} cannot be written: {closed.strerror}.",

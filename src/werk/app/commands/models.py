@@ -16,7 +16,7 @@ from werk.core.nouns import ModelVersion, to_micros
 def models(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         journal = session.p.journal
-        reader = journal.at(journal.seq_at(_micros(as_of))) if as_of else journal
+        reader = journal.at(journal.seq_at(_micros(as_of))) if as_of is not None else journal
         names = {(row["model"], row["version"]): row["alias"] for row in reader.rows("aliases")}
         rows = reader.rows("versions", order=("model", "version"))
     shown = [

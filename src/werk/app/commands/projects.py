@@ -22,10 +22,8 @@ def init(name: str, template: str) -> Answer:
 
 def create(target: Path, template: str) -> None:
     check_name("project", target.name)
-    if target.exists() and any(target.iterdir()):
-        raise InputError(
-            f"The folder {target.name} is not empty.", code="project-exists", hint="Choose another name, or remove it."
-        )
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise InputError(f"{target.name} exists already.", code="project-exists", hint="Choose another name, or remove it.")
     shelf = files("werk") / "templates"
     known = sorted(entry.name for entry in shelf.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
     if template not in known:
@@ -33,8 +31,9 @@ def create(target: Path, template: str) -> None:
     try:
         with as_file(shelf / template) as source:
             shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    except PermissionError as closed:
-        raise InputError(f"{target} cannot be written.", code="project-unwritable", hint="Choose a folder you own.") from closed
+    except OSError as closed:
+        hint = "Choose a folder you own."
+        raise InputError(f"{target} cannot be written: {closed.strerror}.", code="project-unwritable", hint=hint) from closed
     _personalise(target)
 
 
