@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -96,6 +96,16 @@ def test_the_profile_changes_where_things_lie_and_not_what_they_are(both: Both) 
     assert both.team.landed == both.local.landed
     assert both.team.run["code"] == both.local.run["code"]
     assert both.team.run["run"] != both.local.run["run"], "they were two runs"
+
+
+@pytest.mark.parametrize("profile", ["team", "local"])
+def test_a_model_is_traced_to_its_files_from_either_place(both: Both, team: Any, profile: str) -> None:
+    with acting(team.environment):
+        found = proof.lineage("flights-team:1", both.root, profile).record or {}
+        late = tables.sql("SELECT count(*) AS late FROM raw.flights WHERE arr_delay >= 30", both.root, profile).rows
+    assert late == [{"late": 52802}]
+    traced = {origin["source"] for origin in cast("list[dict[str, object]]", found["snapshots"])}
+    assert traced == {"flights.parquet", "planes.parquet", "weather.parquet"}
 
 
 def test_with_the_team_profile_nothing_but_code_stays_on_this_machine(both: Both, team: Any) -> None:
