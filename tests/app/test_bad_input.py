@@ -6,6 +6,7 @@ Most calls go through `werk.app.cli.main` in this process; whatever is killed, r
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import sqlite3
@@ -120,15 +121,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def project(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A use case of three small steps on a CSV of fifty rows."""
-    root = tmp_path / "rides"
+def write_project(root: Path) -> None:
     root.mkdir()
     (root / "werk.toml").write_text(SETTINGS)
     (root / "pipelines.py").write_text(PIPELINES)
     (root / "contracts").mkdir()
     (root / "rides.csv").write_text("id,km\n" + "".join(f"{n},{n}.5\n" for n in range(50)))
+
+
+@pytest.fixture
+def project(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A use case of three small steps on a CSV of fifty rows."""
+    root = tmp_path / "rides"
+    write_project(root)
     monkeypatch.chdir(root)
     before = list(sys.path)
     yield root
@@ -153,9 +158,26 @@ def werk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     return call
 
 
+@pytest.fixture(scope="session")
+def first_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a use case whose table has landed, and the keys that signed it: copied, not made, for each test."""
+    folder = tmp_path_factory.mktemp("landed")
+    write_project(folder / "rides")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WERK_HOME", str(folder / "home"))
+        patch.delenv("WERK_TOKEN", raising=False)
+        words = ["werk", "ingest", "raw.rides", str(folder / "rides" / "rides.csv"), "--project", str(folder / "rides")]
+        patch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert not end.value.code
+    return folder
+
+
 @pytest.fixture
-def landed(project: Path, werk: Werk) -> Path:
-    assert werk("ingest", "raw.rides", "rides.csv").code == 0
+def landed(project: Path, home: Path, first_landing: Path) -> Path:
+    shutil.copytree(first_landing / "rides", project, dirs_exist_ok=True)
+    shutil.copytree(first_landing / "home", home)
     return project
 
 
