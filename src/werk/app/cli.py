@@ -75,7 +75,10 @@ def root(
 @app.command()
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where the use case is created.")] = Path("flight-delay"),
-    break_it: Annotated[str | None, typer.Option("--break", help="Show how a fault is caught: flip-byte, leak, kill.")] = None,
+    break_it: Annotated[
+        str | None,
+        typer.Option("--break", help="On a copy: kill, flip-byte, fahrenheit, leak or poison-rows, and how it is caught."),
+    ] = None,
 ) -> None:
     """The main job on a year of real flights."""
     _do("demo.demo", False, directory=directory, break_it=break_it)

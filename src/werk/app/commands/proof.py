@@ -15,7 +15,8 @@ from werk.pipelines.lineage import lineage as walk
 
 LIBRARIES = ("deltalake", "polars", "duckdb", "sqlalchemy", "lightgbm", "scikit-learn", "cryptography")
 UNPROVEN = (
-    "Postgres and S3 under a whole demo",
+    "a real S3 service (tested against moto), and serving or retraining on Postgres and S3",
+    "the full kill matrix of 500 points (CI samples it)",
     "macOS and Windows",
     "power loss on disks that lie about fsync",
 )
