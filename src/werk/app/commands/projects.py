@@ -11,6 +11,9 @@ from werk.app.answers import Answer
 from werk.core.errors import InputError, unknown
 from werk.core.nouns import check_name, new_id
 
+# What werk makes is no code: were it captured with the code, every story would look like a change.
+IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n"
+
 
 def init(name: str, template: str) -> Answer:
     """Copy a template into a new folder and give the project its id."""
@@ -44,5 +47,6 @@ def _personalise(target: Path) -> None:
     text = re.sub(r'(?m)^name = ".*"$', f'name = "{target.name}"', text, count=1)
     text = re.sub(r'(?m)^id = ".*"$', f'id = "{new_id("prj")}"', text, count=1)
     settings.write_text(text, encoding="utf-8")
+    (target / ".gitignore").write_text(IGNORED, encoding="utf-8")
     code = pipelines.read_text(encoding="utf-8")
     pipelines.write_text(re.sub(r'"[a-z0-9_-]+@champion"', f'"{target.name}@champion"', code), encoding="utf-8")
