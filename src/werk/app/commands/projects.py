@@ -41,7 +41,7 @@ def create(target: Path, template: str) -> None:
 
 
 def _personalise(target: Path) -> None:
-    """The project's own name and id; its models are named like it."""
+    """The project's own name and id; its models are named like it, in the README's commands too."""
     settings, pipelines = target / "werk.toml", target / "pipelines.py"
     text = settings.read_text(encoding="utf-8")
     text = re.sub(r'(?m)^name = ".*"$', f'name = "{target.name}"', text, count=1)
@@ -50,3 +50,6 @@ def _personalise(target: Path) -> None:
     (target / ".gitignore").write_text(IGNORED, encoding="utf-8")
     code = pipelines.read_text(encoding="utf-8")
     pipelines.write_text(re.sub(r'"[a-z0-9_-]+@champion"', f'"{target.name}@champion"', code), encoding="utf-8")
+    readme = target / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(re.sub(r"\b[a-z0-9_-]+:1\b", f"{target.name}:1", text), encoding="utf-8")

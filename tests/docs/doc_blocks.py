@@ -1,0 +1,73 @@
+"""The fenced blocks of the pages: what each is, and whether it says why it is not run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "src" / "werk" / "templates" / "flights"
+FIRST = ROOT / "docs" / "first_model.md"
+PAGES = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    TEMPLATE / "README.md",
+    ROOT / "examples" / "toy_plugin" / "README.md",
+)
+SHELL = ("sh", "")
+LANGUAGES = (*SHELL, "text", "python", "toml", "yaml", "json", "diff")
+# The closed list. "run by" names a file of this repository that does run it.
+REASONS = ("run by FILE", "costs minutes", "needs your servers", "opens an editor")
+_FENCE = re.compile(r"^(?P<tick>`{3,}|~{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=tick)[ ]*$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`file` is what the block is (part of): `toml gate.toml`. `reason` is empty for a block that runs."""
+
+    page: Path
+    line: int
+    language: str
+    file: str
+    reason: str
+    text: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [_block(page, text, found) for found in _FENCE.finditer(text)]
+
+
+def _block(page: Path, text: str, found: re.Match[str]) -> Block:
+    info, _, reason = found["info"].partition("no-run:")
+    language, _, file = info.strip().partition(" ")
+    return Block(page, text.count("\n", 0, found.start()) + 1, language, file.strip(), reason.strip(), found["text"])
+
+
+def runs(block: Block) -> bool:
+    return not block.reason and block.language in (*SHELL, "python")
+
+
+def reason_is_listed(reason: str) -> bool:
+    file = reason.removeprefix("run by ")
+    return (ROOT / file).is_file() if file != reason else reason in REASONS
+
+
+def missing_line(shown: str, said: str) -> str | None:
+    """The first shown line that the output does not have, in order; None when it has them all."""
+    lines = [line.rstrip() for line in said.splitlines()]
+    at = 0
+    for wanted in (line.rstrip() for line in shown.splitlines()):
+        if wanted in ("", "..."):
+            continue
+        form = re.compile(".*".join(map(re.escape, wanted.split("..."))))
+        found = next((place for place in range(at, len(lines)) if form.fullmatch(lines[place])), None)
+        if found is None:
+            return wanted
+        at = found + 1
+    return None
