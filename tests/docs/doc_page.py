@@ -33,5 +33,5 @@ def _python(block: Block, shell: Shell) -> str:
         assert line is None, f"{block.page.name}:{block.line} shows a line that {block.file} lacks: {line}"
         return ""
     script = shell.folder.parent / "block.py"
-    script.write_text(block.text, encoding="utf-8")
+    script.write_text(shell.filled(block.text), encoding="utf-8")
     return shell.run("PYTHONPATH=. python ../block.py")

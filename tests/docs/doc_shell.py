@@ -36,7 +36,8 @@ class Shell:
 
     def __init__(self, folder: Path, home: Path, port: int = 8080) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("WERK_") and k != "PYTHONPATH"}
-        environment |= {"WERK_HOME": str(home), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PS1": "", "COLUMNS": "132"}
+        environment |= {"WERK_HOME": str(home), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "132"}
+        environment["GIT_CEILING_DIRECTORIES"] = str(folder)  # a repository around the tests' folder is none of the project's
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
@@ -59,6 +60,10 @@ class Shell:
         """What the lines print; fails at the first whose exit code is not the one its comment tells, or 0."""
         return "".join(self._line(line) for line in _lines(text))
 
+    def filled(self, text: str) -> str:
+        """The text with the words in capitals and the port filled in."""
+        return _WORD.sub(lambda found: self._shown.get(found[0], found[0]), text).replace("8080", self._port)
+
     def close(self) -> None:
         """The shell ends, and with it whatever it has left running."""
         assert self._bash.stdin is not None
@@ -72,7 +77,7 @@ class Shell:
 
     def _line(self, line: str) -> str:
         self.commands.append(line)
-        filled = _WORD.sub(lambda found: self._shown.get(found[0], found[0]), line).replace("8080", self._port)
+        filled = self.filled(line)
         self._send(filled)
         said = ""
         if filled.endswith("&"):
