@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-DEADLINE_S = 180.0
+DEADLINE_S = 300.0
 _END = "@@ended"
 _EXPECTED = re.compile(r"# exit code (\d)")
 # What a reader fills in with what an earlier command has shown, as we do here.
@@ -37,7 +37,9 @@ class Shell:
     def __init__(self, folder: Path, home: Path, port: int = 8080) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("WERK_") and k != "PYTHONPATH"}
         environment |= {"WERK_HOME": str(home), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "132"}
-        environment["GIT_CEILING_DIRECTORIES"] = str(folder)  # a repository around the tests' folder is none of the project's
+        environment["GIT_CEILING_DIRECTORIES"] = str(
+            folder.parent
+        )  # a repository around the tests' folder is none of the project's
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
