@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -76,18 +77,12 @@ class Case:
         self.environment = {**os.environ, "WERK_HOME": str(folder / "home"), "PYTHONPATH": str(self.site)}
 
     @classmethod
-    def made(cls, folder: Path, noise: str = "0.0", fit: str = BOOSTED) -> "Case":
+    def landed(cls, folder: Path) -> "Case":
         case = cls(folder)
         case.root.mkdir()
         case.install("1.0")
-        case.write(noise, fit)
+        case.write()
         assert case.werk("ingest", "raw.rows", "rows.parquet").returncode == 0
-        return case
-
-    @classmethod
-    def trained(cls, folder: Path, noise: str = "0.0", fit: str = BOOSTED) -> "Case":
-        case = cls.made(folder, noise, fit)
-        case.train()
         return case
 
     def install(self, version: str) -> None:
@@ -99,15 +94,18 @@ class Case:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: toy-lib\nVersion: {version}\n")
         (info / "RECORD").write_text(f"toy.py,sha256={digest},6\n")
 
-    def write(self, noise: str, fit: str) -> None:
+    def write(self) -> None:
         (self.root / "werk.toml").write_text('[project]\nname = "small"\nid = "prj_small"\n')
         (self.root / "plan.toml").write_text(PLAN)
         (self.root / "gate.toml").write_text("[metrics.auc]\nmin = 0.1\n")
-        (self.root / "pipelines.py").write_text(PIPELINES.replace("NOISE", noise).replace("FIT", fit))
+        self.program("0.0", BOOSTED)
         chance = np.random.default_rng(7)
         x = chance.normal(size=400)
         rows = {"id": range(400), "x": x, "z": chance.normal(size=400), "y": (x + chance.normal(size=400) > 0).astype(int)}
         pl.DataFrame(rows).write_parquet(self.root / "rows.parquet")
+
+    def program(self, noise: str, fit: str) -> None:
+        (self.root / "pipelines.py").write_text(PIPELINES.replace("NOISE", noise).replace("FIT", fit))
 
     def edit(self, old: str, new: str) -> None:
         file = self.root / "pipelines.py"
@@ -137,17 +135,41 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose table has landed; the tests copy it."""
+    return Case.landed(tmp_path_factory.mktemp("landed")).root.parent
+
+
+@pytest.fixture(scope="module")
+def once(landed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained project that the tests copy: training it costs more than they do."""
-    folder = tmp_path_factory.mktemp("trained")
-    Case.trained(folder)
-    return folder
+    case = copied(landed, tmp_path_factory.mktemp("trained") / "copy")
+    case.train()
+    return case.root.parent
+
+
+def copied(original: Path, folder: Path) -> Case:
+    shutil.copytree(original, folder)
+    return Case(folder)
 
 
 @pytest.fixture
 def case(once: Path, tmp_path: Path) -> Case:
-    shutil.copytree(once, tmp_path / "copy")
-    return Case(tmp_path / "copy")
+    return copied(once, tmp_path / "copy")
+
+
+@pytest.fixture
+def make(landed: Path, tmp_path: Path) -> Callable[..., Case]:
+    """A project whose training is made noisy or fitted otherwise, not yet trained unless asked for."""
+
+    def made(noise: str = "0.0", fit: str = BOOSTED, *, train: bool = True) -> Case:
+        case = copied(landed, tmp_path / "copy")
+        case.program(noise, fit)
+        if train:
+            case.train()
+        return case
+
+    return made
 
 
 # --- identical ---
@@ -178,9 +200,9 @@ def test_a_stored_model_that_is_gone_is_not_missed(case: Case) -> None:
     assert case.rebuilt()["outcome"] == "identical"
 
 
-def test_a_step_that_looks_for_stored_models_finds_none(tmp_path: Path) -> None:
+def test_a_step_that_looks_for_stored_models_finds_none(make: Callable[..., Case]) -> None:
     """The first training found none, a second one in the project finds the first; a rebuild of the first finds none again."""
-    case = Case.trained(tmp_path, noise='float(len(list(p.object_store.list("models"))))')
+    case = make(noise='float(len(list(p.object_store.list("models"))))')
     hashes = {row["canonical_hash"] for row in case.asked("models")}
     assert case.werk("run", "training", "--fresh").returncode == 0
     assert len({row["canonical_hash"] for row in case.asked("models")} - hashes) == 1
@@ -192,13 +214,13 @@ def test_whoever_asks_lends_no_token_to_the_training(case: Case) -> None:
     assert case.rebuilt()["outcome"] == "identical"
 
 
-def test_the_order_of_a_set_is_the_same_in_every_process(tmp_path: Path) -> None:
+def test_the_order_of_a_set_is_the_same_in_every_process(make: Callable[..., Case]) -> None:
     """The hash seed is pinned: without it the first of a set of texts is another one each time."""
-    assert Case.trained(tmp_path, noise='float(sorted("abcdefgh").index(next(iter(set("abcdefgh")))))').rebuilt()["causes"] == []
+    assert make(noise='float(sorted("abcdefgh").index(next(iter(set("abcdefgh")))))').rebuilt()["causes"] == []
 
 
-def test_a_run_mended_and_resumed_is_rebuilt_from_the_mended_code(tmp_path: Path) -> None:
-    case = Case.made(tmp_path, noise="undefined")
+def test_a_run_mended_and_resumed_is_rebuilt_from_the_mended_code(make: Callable[..., Case]) -> None:
+    case = make(noise="undefined", train=False)
     assert case.werk("run", "training").returncode == 1
     case.edit("noise = undefined", "noise = 0.0")
     assert case.werk("resume", case.asked("runs")[0]["run"]).returncode == 0
@@ -245,8 +267,8 @@ def test_a_changed_file_of_a_package_is_named_on_demand(case: Case) -> None:
     assert "installed file: toy-lib 1.0: toy.py is not what its RECORD says" in found["causes"]
 
 
-def test_another_seed_is_named(tmp_path: Path) -> None:
-    case = Case.trained(tmp_path, fit=BOOSTED.replace("rounds=5", 'rounds=5, params={"feature_fraction": 0.5}'))
+def test_another_seed_is_named(make: Callable[..., Case]) -> None:
+    case = make(fit=BOOSTED.replace("rounds=5", 'rounds=5, params={"feature_fraction": 0.5}'))
     case.environment["CASE_SEED"] = "2"
     found = case.rebuilt()
     assert found["outcome"] == "different"
@@ -268,9 +290,9 @@ def test_a_variable_that_gets_past_the_recorded_ones_is_named_with_what_it_does(
     assert "environment: thread openmp: 1 -> 2" in found["causes"]
 
 
-def test_a_line_of_code_that_was_another_one_when_its_step_ran_is_named(tmp_path: Path) -> None:
+def test_a_line_of_code_that_was_another_one_when_its_step_ran_is_named(make: Callable[..., Case]) -> None:
     """Changed between the failure and the resume: the finished step's result is of the old line."""
-    case = Case.made(tmp_path, noise="undefined")
+    case = make(noise="undefined", train=False)
     assert case.werk("run", "training").returncode == 1
     case.edit("noise = undefined", "noise = 0.0")
     case.edit('tables.scan("raw.rows").collect()', 'tables.scan("raw.rows").filter(pl.col("id") < 300).collect()')
@@ -293,16 +315,16 @@ def test_a_line_changed_in_the_kept_code_is_found(case: Case) -> None:
     assert found["causes"] == [f"code: The kept file {name} is damaged."]
 
 
-def test_a_trainer_that_does_not_repeat_itself_is_different(tmp_path: Path) -> None:
-    found = Case.trained(tmp_path, SHAKEN.format("1")).rebuilt()
+def test_a_trainer_that_does_not_repeat_itself_is_different(make: Callable[..., Case]) -> None:
+    found = make(SHAKEN.format("1")).rebuilt()
     assert found["outcome"] == "different"
     assert found["causes"] == ["the training does not repeat itself: step 'training' gives another result each time"]
     assert found["probe"]["rows"] == 256
     assert found["probe"]["largest"] > found["probe"]["tolerance"]
 
 
-def test_a_dependency_nobody_recorded_is_told_from_a_training_that_does_not_repeat_itself(tmp_path: Path) -> None:
-    case = Case.trained(tmp_path, noise='pl.col("z") * float(os.environ.get("CASE_WEIGHT", 0))')
+def test_a_dependency_nobody_recorded_is_told_from_a_training_that_does_not_repeat_itself(make: Callable[..., Case]) -> None:
+    case = make(noise='pl.col("z") * float(os.environ.get("CASE_WEIGHT", 0))')
     case.environment["CASE_WEIGHT"] = "3"
     found = case.rebuilt()
     assert found["outcome"] == "different"
@@ -314,21 +336,21 @@ def test_a_dependency_nobody_recorded_is_told_from_a_training_that_does_not_repe
 # --- equivalent, not comparable, not rebuildable ---
 
 
-def test_predictions_within_the_tolerance_are_equivalent(tmp_path: Path) -> None:
-    found = Case.trained(tmp_path, SHAKEN.format("1e-10"), LINEAR).rebuilt()
+def test_predictions_within_the_tolerance_are_equivalent(make: Callable[..., Case]) -> None:
+    found = make(SHAKEN.format("1e-10"), LINEAR).rebuilt()
     assert (found["outcome"], found["hashes_equal"]) == ("equivalent", False)
     assert 0 < found["probe"]["largest"] <= found["probe"]["tolerance"] == 1e-6
 
 
-def test_predictions_without_the_stored_probe_are_not_called_equivalent(tmp_path: Path) -> None:
-    case = Case.trained(tmp_path, SHAKEN.format("1e-10"), LINEAR)
+def test_predictions_without_the_stored_probe_are_not_called_equivalent(make: Callable[..., Case]) -> None:
+    case = make(SHAKEN.format("1e-10"), LINEAR)
     shutil.rmtree(case.root / ".werk" / "objects" / "probes")
     found = case.rebuilt()
     assert (found["outcome"], found["probe"]) == ("different", None)
 
 
-def test_another_architecture_is_not_comparable(tmp_path: Path) -> None:
-    case = Case.made(tmp_path)
+def test_another_architecture_is_not_comparable(make: Callable[..., Case]) -> None:
+    case = make(train=False)
     elsewhere = case.site / "sitecustomize.py"
     elsewhere.write_text(ELSEWHERE)
     case.train()
@@ -352,8 +374,8 @@ def test_a_table_that_was_vacuumed_is_named(case: Case) -> None:
     assert "'raw.rows' cannot be read" in found["causes"][0]
 
 
-def test_a_library_that_is_gone_is_named(tmp_path: Path) -> None:
-    case = Case.made(tmp_path)
+def test_a_library_that_is_gone_is_named(make: Callable[..., Case]) -> None:
+    case = make(train=False)
     case.edit("import random", "import random, toy")
     case.train()
     shutil.rmtree(case.site)

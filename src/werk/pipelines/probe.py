@@ -10,6 +10,7 @@ where it is above 1. The tolerance is recorded at registration, before anything 
 
 from __future__ import annotations
 
+import heapq
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,11 +108,11 @@ def distance(a: Predictions, b: Predictions, tolerance: float) -> Distance:
 
 
 def _lowest(p: Platform, frame: pl.DataFrame, model: Model) -> Predictions:
-    hashes = np.array(key_hashes(frame, model.key))
-    order = np.argsort(hashes)[:ROWS]
-    values = models.predict(p, model, frame[order]).reshape(len(order), -1)
+    hashes = key_hashes(frame, model.key)
+    lowest = heapq.nsmallest(ROWS, range(len(hashes)), key=hashes.__getitem__)
+    values = models.predict(p, model, frame[lowest]).reshape(len(lowest), -1)
     # JSON holds no infinity; a model that predicts one cannot be measured by distance.
-    return dict(zip(hashes[order].tolist(), values.tolist(), strict=True)) if np.isfinite(values).all() else {}
+    return {hashes[at]: told for at, told in zip(lowest, values.tolist(), strict=True)} if np.isfinite(values).all() else {}
 
 
 def _frames(p: Platform, run: str, node: Node) -> Iterator[pl.DataFrame]:
