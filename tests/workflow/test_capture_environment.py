@@ -1,4 +1,7 @@
+import base64
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from werk.core.canonical import digest_of
-from werk.workflow.capture.environment import Environment, capture_environment, differences
+from werk.workflow.capture.distributions import altered
+from werk.workflow.capture.environment import Environment, capture_environment, differences, result_digest, variables_for
 
 
 def install(folder: Path, *rows: str, name: str = "Toy_Lib", version: str = "1.0", direct_url: object = None) -> Path:
@@ -87,7 +91,11 @@ def test_a_source_folder_edited_in_place_counts_as_it_is_now(site: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "name", ["OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "POLARS_MAX_THREADS", "PYTHONHASHSEED", "GLIBC_TUNABLES"]
+    "name",
+    [
+        *("OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_CBWR", "NPY_DISABLE_CPU_FEATURES", "ATEN_CPU_CAPABILITY"),
+        *("DNNL_MAX_CPU_ISA", "POLARS_ENGINE_AFFINITY", "PYTHONHASHSEED", "GLIBC_TUNABLES"),
+    ],
 )
 def test_a_telling_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name, raising=False)
@@ -96,12 +104,61 @@ def test_a_telling_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch)
     assert differences(before, capture_environment()) == [f"variable {name}: absent -> '7'"]
 
 
-def test_other_variables_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["HOMEPAGE", "OMP_DISPLAY_ENV", "POLARS_FMT_MAX_ROWS", "MKL_VERBOSE"])
+def test_variables_that_change_no_result_do_not_count(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = capture_environment()
-    monkeypatch.setenv("HOMEPAGE", "7")
+    monkeypatch.setenv(name, "7")
     assert capture_environment() == before
 
 
 def test_a_null_is_not_an_absence() -> None:
     one, two = Environment("", {"python": {"a": None}}), Environment("", {"python": {}})
     assert differences(one, two) == ["python a: None -> absent"]
+
+
+def in_force(**variables: str) -> dict[str, dict[str, object]]:
+    """What a new process with these variables finds in force once the libraries are loaded."""
+    script = (
+        "import json, numpy, polars, scipy.linalg; from werk.workflow.capture.environment import *; "
+        "print(json.dumps(capture_environment().facts))"
+    )
+    shell = variables_for(Environment("", {}), os.environ)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**shell, **variables})
+    found: dict[str, dict[str, object]] = json.loads(done.stdout)
+    return found
+
+
+def test_what_is_recorded_is_what_is_in_force_not_what_was_asked_for() -> None:
+    one, other = in_force(OPENBLAS_NUM_THREADS="1"), in_force(POLARS_MAX_THREADS="3", OPENBLAS_CORETYPE="NoSuchCore")
+    assert one["threads"]["openblas"] == 1
+    assert other["threads"]["polars"] == 3
+    assert one["kernels"] == other["kernels"]
+    assert one["libraries"].keys() >= {"libc", "libm"}
+
+
+def test_a_process_is_given_the_recorded_variables_and_pool_and_keeps_the_others() -> None:
+    recorded = Environment("", {"variables": {"OMP_NUM_THREADS": "1"}, "threads": {"polars": 2}})
+    shell = {"PATH": "/bin", "OMP_NUM_THREADS": "8", "MKL_CBWR": "AVX2", "POLARS_MAX_THREADS": "9", "OMP_DISPLAY_ENV": "TRUE"}
+    assert variables_for(recorded, shell) == {"PATH": "/bin", "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
+
+
+def test_the_digest_for_results_leaves_out_installers_and_hardware() -> None:
+    facts = {"distributions": {"numpy": {"version": "2.4"}, "pip": {"version": "23"}}, "threads": {"openblas": 1}}
+    other = {**facts, "distributions": {"numpy": {"version": "2.4"}, "uv": {"version": "1"}}}
+    one = result_digest({"sha256": "a", "facts": facts, "hardware": {"cpus": 2}})
+    assert one == result_digest({"sha256": "b", "facts": other, "hardware": {"cpus": 64}})
+    assert one != result_digest({"sha256": "a", "facts": {**facts, "threads": {"openblas": 2}}})
+    assert one != result_digest({"sha256": "a", "facts": {**facts, "distributions": {"numpy": {"version": "2.5"}}}})
+
+
+def test_installed_files_are_held_against_their_record(site: Path) -> None:
+    kept, changed, missing = "x = 1\n", "x = 2\n", "x = 3\n"
+    install(site, *(f"toy_{at}.py,sha256={hashed(text)},6" for at, text in enumerate((kept, changed, missing))))
+    (site / "toy_0.py").write_text(kept)
+    (site / "toy_1.py").write_text("x = 9\n")
+    ours = [line for line in altered() if line.startswith("toy-lib")]
+    assert ours == ["toy-lib 1.0: toy_1.py is not what its RECORD says", "toy-lib 1.0: toy_2.py is missing"]
+
+
+def hashed(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()

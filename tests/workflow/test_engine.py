@@ -153,6 +153,41 @@ def test_a_second_run_takes_equal_steps_from_the_cache(engine: Engine, platform:
     assert steps(platform, third)["load"]["cached_from"] == f"{first}/load"
 
 
+def environment(numpy: str, pip: str = "23", threads: int = 1) -> dict[str, Any]:
+    distributions = {"numpy": {"version": numpy}, "pip": {"version": pip}}
+    return {"sha256": f"{numpy}/{pip}/{threads}", "facts": {"distributions": distributions, "threads": {"openblas": threads}}}
+
+
+def test_another_library_or_thread_count_misses_and_another_installer_does_not(
+    engine: Engine, platform: Platform, world: World
+) -> None:
+    def found(**about: Any) -> str:
+        run = begin(engine, environment=environment(**about))
+        engine.drive(chain, run)
+        return str(steps(platform, run)["load"]["status"])
+
+    assert found(numpy="2.3") == "finished"
+    assert found(numpy="2.3") == "cached"
+    assert found(numpy="2.3", pip="24") == "cached"
+    assert found(numpy="2.4") == "finished"
+    assert found(numpy="2.3", threads=2) == "finished"
+    assert found(numpy="2.4") == "cached"
+
+
+def test_a_resumed_run_keeps_its_results_under_the_environment_of_that_day(
+    engine: Engine, platform: Platform, world: World
+) -> None:
+    world.broken = ValueError("broken")
+    run = begin(engine, environment=environment("2.3"))
+    with pytest.raises(StepFailed):
+        engine.drive(chain, run)
+    world.broken = None
+    engine.resume(chain, run, environment=environment("2.4"))
+    later = begin(engine, environment=environment("2.3"))
+    engine.drive(chain, later)
+    assert (steps(platform, later)["load"]["status"], steps(platform, later)["double"]["status"]) == ("cached", "finished")
+
+
 @pytest.mark.parametrize(
     ("change", "again"),
     [

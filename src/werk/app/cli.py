@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 from typer.exceptions import TyperException
 
-from werk.app import answers
+from werk.app import answers, pinned
 from werk.app.answers import Answer
 from werk.core.errors import InputError, WerkError
 
@@ -26,6 +26,12 @@ ProjectDir = Annotated[Path | None, typer.Option("--project", help="The project'
 Profile = Annotated[str | None, typer.Option("--profile", help="A profile of werk.toml, e.g. team.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Params = Annotated[list[str] | None, typer.Option("-p", "--param", help="A pipeline parameter, key=value.")]
+
+
+def entry() -> None:
+    """What the script `werk` calls: the command line in a process whose arithmetic is pinned."""
+    pinned.begin_again(sys.argv[1:])
+    main()
 
 
 def main() -> None:
@@ -224,13 +230,13 @@ def lineage(
 @app.command()
 def rebuild(
     version: Annotated[str, typer.Argument(help="model:version")],
-    verify: Annotated[bool, typer.Option("--verify", help="Compare with what is recorded (always done).")] = True,
+    verify: Annotated[bool, typer.Option("--verify", help="Also check every installed file against its RECORD.")] = False,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Train a registered model again from its recorded code and table versions; identical or not, and why."""
-    _do("rebuild.rebuild", json, version=version, project=project, profile=profile)
+    """Train a registered model again from what was recorded; exit code 0 only when it is identical."""
+    _do("rebuild.rebuild", json, version=version, verify=verify, project=project, profile=profile)
 
 
 @app.command()
@@ -280,4 +286,4 @@ def audit_verify(project: ProjectDir = None, profile: Profile = None, json: Json
 
 
 if __name__ == "__main__":
-    main()
+    entry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import lightgbm
 import numpy as np
@@ -238,9 +239,13 @@ class _ModelCodec:
         return len(described).to_bytes(8, "little") + described + p.model_format[value.format].dump(value.estimator)
 
     def load(self, p: Platform, data: bytes) -> Model:
+        blank = self.described(data)
         end = 8 + int.from_bytes(data[:8], "little")
-        blank = restored(data[8:end], None)
-        return restored(data[8:end], p.model_format[blank.format].load(data[end:]))
+        return replace(blank, estimator=p.model_format[blank.format].load(data[end:]))
+
+    def described(self, data: bytes) -> Model:
+        """Everything about the stored model but its estimator, which is None."""
+        return restored(data[8 : 8 + int.from_bytes(data[:8], "little")], None)
 
     def digest(self, p: Platform, value: Model) -> str:
         return canonical_hash(p.model_format[value.format], value).rpartition(":")[2]

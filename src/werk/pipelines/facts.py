@@ -28,7 +28,25 @@ def _rebuilt(fact: Fact) -> Iterable[Change]:
     yield Upsert({"version": fact.subject, "outcome": body["outcome"], "causes": body["causes"], "at": fact.at})
 
 
+def _probed(fact: Fact) -> Iterable[Change]:
+    body = fact.body or {}
+    said = {name: body[name] for name in ("step", "object", "rows", "tolerance", "seed", "params")}
+    yield Upsert({"version": fact.subject, "run": fact.run, **said})
+
+
 PROJECTIONS = (
+    Projection(
+        name="probes",
+        columns=(
+            *(Column(name) for name in ("version", "run", "step", "object")),
+            *(Column(name, "int") for name in ("rows", "seed")),
+            Column("tolerance", "real"),
+            Column("params", "json"),
+        ),
+        key=("version",),
+        kinds=("model.probed",),
+        apply=_probed,
+    ),
     Projection(
         name="rebuilds",
         columns=(Column("version"), Column("outcome"), Column("causes", "json"), Column("at", "int")),

@@ -17,6 +17,7 @@ from werk.core.nouns import ModelVersion
 from werk.core.platform import Platform
 from werk.models import Model, Report
 from werk.monitoring import Baseline
+from werk.pipelines import probe
 from werk.serving.deploy import deploy as deploy_version
 from werk.serving.score import score
 from werk.workflow import StepContext, step
@@ -48,13 +49,14 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     made = {"snapshots": snapshots, "code": dict(context.code), "environment_sha256": _environment(context), "report": report_key}
     twin = _twin(p, name, identity, snapshots, context)
     if twin is not None and decision.passed:
+        probe.record(p, twin, model, context.run)
         return twin
     if not decision.passed:
         package_key, manifest = "", ""
     else:
         packed = models.package(p, model, name=name, facts={**made, "run": context.run, "head": _head(p)})
         package_key, manifest = packed.key, packed.manifest_sha256
-    return registry.register(
+    version = registry.register(
         p,
         name,
         run=context.run,
@@ -68,6 +70,8 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
         decision=decision,
         plan=plan,
     )
+    probe.record(p, version, model, context.run)
+    return version
 
 
 @step("model-monitoring")
@@ -211,8 +215,7 @@ def sample(frame: pl.DataFrame, model: Model, size: int = 1000) -> pl.DataFrame:
     """A repeatable sample: the rows whose key hashes lowest, so that other rows never move it."""
     if len(frame) <= size:
         return frame.sort(model.key)
-    texts = frame.select(pl.concat_str([pl.col(name).cast(pl.String) for name in model.key], separator="|")).to_series()
-    order = np.argsort(np.array([sha256_hex(text) for text in texts]))[:size]
+    order = np.argsort(np.array(probe.key_hashes(frame, model.key)))[:size]
     return frame[np.sort(order)].sort(model.key)
 
 

@@ -16,6 +16,7 @@ from werk.core.nouns import RunStatus, Snapshot, new_id
 from werk.core.platform import Platform
 from werk.core.spec import Const, FromParam, FromStep, Node, Source, Spec
 from werk.workflow import params as values
+from werk.workflow.capture import result_digest
 from werk.workflow.codehash import Sources, code_hash
 from werk.workflow.context import Progress, Resource, StepContext
 from werk.workflow.failure import user_traceback
@@ -43,6 +44,9 @@ class _Walk:
     failed: dict[str, int]
     pins: dict[str, int]
     codes: Mapping[str, str]
+    code: Body
+    environment: Body
+    environment_key: str
 
     @property
     def run(self) -> str:
@@ -111,12 +115,13 @@ class Engine:
         """
         return self._drive(pipeline, run, None)
 
-    def resume(self, pipeline: Pipeline, run: str, *, code: Body | None = None) -> RunStatus:
+    def resume(self, pipeline: Pipeline, run: str, *, code: Body | None = None, environment: Body | None = None) -> RunStatus:
         """Go on with a failed, refused or interrupted run: finished steps are kept, the others run with today's code.
 
-        A finished run is left as it is, and `progress` says so. `code` is today's captured code, for the record.
+        A finished run is left as it is, and `progress` says so. `code` and `environment` are what was captured today.
         """
-        return self._drive(pipeline, run, {"code": None if code is None else dict(code)})
+        given = {"code": code, "environment": environment}
+        return self._drive(pipeline, run, {name: None if body is None else dict(body) for name, body in given.items()})
 
     def _drive(self, pipeline: Pipeline, run: str, resumed: Body | None) -> RunStatus:
         with self._claimed(run) as beat:
@@ -126,7 +131,7 @@ class Engine:
                 self._tell(Progress(run, "", "already-finished", note=f"The run {run} has already finished; nothing to do."))
             if status == "finished" or (status != "running" and resumed is None):
                 return status
-            walk = self._walk(pipeline, beat)
+            walk = self._walk(pipeline, beat, resumed or {})
             kept = self._kept(walk)
             if resumed is not None:
                 body: Body = {**resumed, "kept": kept, "steps_done": sorted(walk.done)}
@@ -160,7 +165,7 @@ class Engine:
             raise unknown("run", run, [str(row["run"]) for row in known], code="run-unknown")
         return rows[0]
 
-    def _walk(self, pipeline: Pipeline, beat: Heartbeat) -> _Walk:
+    def _walk(self, pipeline: Pipeline, beat: Heartbeat, resumed: Body) -> _Walk:
         run = beat.lease.run
         started = next(iter(self._p.journal.facts(dedupe_key=f"{run}/start"))).body
         if started is None:
@@ -176,7 +181,9 @@ class Engine:
             pins.update(_versions(done[node.id]["writes"]) if node.id in done else {})
         bound = replace(self._p, journal=RunJournal(self._p.journal, beat.lease))
         given = _param_values(pipeline, cast("Mapping[str, JSON]", started["params"]))
-        return _Walk(pipeline, spec, started, given, bound, beat, dict(done), failed, pins, codes)
+        code, environment = (cast("Body", resumed.get(name) or started[name]) for name in ("code", "environment"))
+        key = result_digest(environment)
+        return _Walk(pipeline, spec, started, given, bound, beat, dict(done), failed, pins, codes, code, environment, key)
 
     def _kept(self, walk: _Walk) -> list[str]:
         """Finished steps whose code has changed since: their results stay, and that is said."""
@@ -220,7 +227,7 @@ class Engine:
         if not walk.pipeline.steps[node.id].cache:
             return None
         inputs = {name: _identity(walk, source) for name, source in node.inputs.items()}
-        return digest_of({"code": walk.codes[node.id], "inputs": inputs})
+        return digest_of({"code": walk.codes[node.id], "inputs": inputs, "environment": walk.environment_key})
 
     # --- one step's own work ---
 
@@ -276,8 +283,8 @@ class Engine:
             root=self._p.project.root,
             attempt=attempt,
             inputs={name: _payload(walk, source).digest for name, source in sources.items()},
-            code=cast("Body", walk.started["code"]),
-            environment=cast("Body", walk.started["environment"]),
+            code=walk.code,
+            environment=walk.environment,
             code_sha256=walk.codes[node.id],
         )
 

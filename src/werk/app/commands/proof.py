@@ -18,6 +18,7 @@ UNPROVEN = (
     "a real S3 service (tested against moto), and serving or retraining on Postgres and S3",
     "the full kill matrix of 500 points (CI samples it)",
     "macOS and Windows",
+    "pinned kernels of MKL, PyTorch and oneDNN, and of any processor but x86-64",
     "power loss on disks that lie about fsync",
 )
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from werk import data, registry
+from werk import data, models, registry
 from werk.app.answers import Answer
 from werk.app.code import pipeline_named
 from werk.app.wiring import Session, opened
@@ -19,7 +19,7 @@ from werk.core.errors import InputError, Refused, unknown
 from werk.core.journal import Fact, Journal, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
 from werk.workflow import Progress, parse_params
-from werk.workflow.capture import capture_code, capture_environment
+from werk.workflow.capture import Environment, capture_code, capture_environment
 from werk.workflow.triggers import Trigger
 from werk.workflow.triggers import drain as fire
 
@@ -38,8 +38,8 @@ def resume(run: str, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         found = _run(session, run)
         name = str(found["pipeline"])
-        code = _code(session)
-        session.engine(_say).resume(pipeline_named(session.p.project.root, name), run, code=code)
+        pipeline = pipeline_named(session.p.project.root, name)
+        session.engine(_say).resume(pipeline, run, code=_code(session), environment=_environment())
         return Answer(record=_record(session, run), text=run)
 
 
@@ -49,10 +49,9 @@ def start(
     """Record a run with everything it will depend on: parameters, table versions, code, environment."""
     pipeline = pipeline_named(session.p.project.root, name)
     params = {key: _pinned(session, value) for key, value in parse_params(pipeline, given).items()}
-    environment = cast("Mapping[str, JSON]", asdict(capture_environment()))
     pins = data.pins(session.p)
     return session.engine(_say).start(
-        pipeline, params, pins=pins, code=_code(session), environment=environment, cause=cause, fresh=fresh
+        pipeline, params, pins=pins, code=_code(session), environment=_environment(), cause=cause, fresh=fresh
     )
 
 
@@ -115,6 +114,10 @@ def _code(session: Session) -> dict[str, JSON]:
     return cast("dict[str, JSON]", asdict(capture_code(root, root / ".werk" / "code.git")))
 
 
+def _environment() -> dict[str, JSON]:
+    return cast("dict[str, JSON]", asdict(capture_environment()))
+
+
 def _pairs(given: Sequence[str]) -> dict[str, str]:
     pairs = [item.partition("=") for item in given]
     for key, equals, _ in pairs:
@@ -134,10 +137,31 @@ def _run(session: Session, id: str) -> Row:
 def _record(session: Session, id: str) -> dict[str, object]:
     row = _run(session, id)
     steps = session.p.journal.rows("steps", {"run": id}, order=("seq",))
-    shown = [
-        {name: step[name] for name in ("step", "status", "cached_from", "usage", "outputs", "reads", "writes")} for step in steps
-    ]
-    return {**{k: v for k, v in row.items() if k not in ("project", "spec")}, "started": _time(row["started"]), "steps": shown}
+    names = ("step", "status", "cached_from", "code_sha256", "usage", "outputs", "reads", "writes")
+    shown = [{name: step[name] for name in names} for step in steps]
+    kept = {k: v for k, v in row.items() if k not in ("project", "spec")}
+    return {**kept, "started": _time(row["started"]), "made_with": _made_with(session, id, steps), "steps": shown}
+
+
+def _made_with(session: Session, id: str, steps: Sequence[Row]) -> dict[str, object]:
+    """Seeds, threads, library versions and hardware, as they were recorded without a line of the user's; empty when erased."""
+    started = next(iter(session.p.journal.facts(dedupe_key=f"{id}/start"))).body or {}
+    environment = Environment.from_json(cast("Mapping[str, JSON]", started.get("environment") or {}))
+    facts = {name: about for name, about in environment.facts.items() if name != "distributions"}
+    libraries = {n: cast("Mapping[str, JSON]", d)["version"] for n, d in environment.facts.get("distributions", {}).items()}
+    return {**_trainers(session, steps), **facts, "hardware": environment.hardware, "distributions": libraries}
+
+
+def _trainers(session: Session, steps: Sequence[Row]) -> dict[str, object]:
+    """The seed and the parameters, threads among them, of each model a step gave; an object that is gone says nothing."""
+    outputs = [(str(row["step"]), output) for row in steps for output in cast("list[dict[str, str]]", row["outputs"] or [])]
+    keys = {step: output["key"] for step, output in outputs if output["kind"] == models.model_codec.kind}
+    stored = session.p.object_store.get(sorted(session.p.object_store.exists(list(keys.values()))))
+    found = {step: models.model_codec.described(stored[key]) for step, key in keys.items() if key in stored}
+    return {
+        "seeds": {step: model.seed for step, model in found.items()},
+        "params": {step: dict(model.params) for step, model in found.items()},
+    }
 
 
 def _table_version(session: Session, snapshot: Snapshot) -> dict[str, object]:

@@ -1,12 +1,20 @@
 """What a run was made of: the code as it lay in the folder, and the Python it ran on."""
 
 from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff, uncommitted
-from werk.workflow.capture.environment import Environment, capture_environment, differences
+from werk.workflow.capture.distributions import altered
+from werk.workflow.capture.environment import (
+    Environment,
+    capture_environment,
+    differences,
+    result_digest,
+    variables_for,
+)
 from werk.workflow.capture.secrets import find_secrets, mask
 
 __all__ = [
     "CodeTree",
     "Environment",
+    "altered",
     "capture_code",
     "capture_environment",
     "checkout_code",
@@ -14,5 +22,7 @@ __all__ = [
     "differences",
     "find_secrets",
     "mask",
+    "result_digest",
     "uncommitted",
+    "variables_for",
 ]

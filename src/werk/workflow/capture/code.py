@@ -93,7 +93,7 @@ def diff(store_dir: Path, tree_a: str, tree_b: str) -> str:
 
 
 def uncommitted(root: Path, store_dir: Path, code: CodeTree) -> str:
-    """What the run's code had that its commit has not, as a unified diff; empty when it was clean or had no commit.
+    """What the run's code had that its commit has not, as a diff for `git apply`; empty when it was clean or had no commit.
 
     Needs the user's repository to still have the commit (`Failed` otherwise). Files left out are in no diff.
     """
@@ -102,7 +102,7 @@ def uncommitted(root: Path, store_dir: Path, code: CodeTree) -> str:
     prefix = os.fsdecode(git("rev-parse", "--show-prefix", cwd=root).rstrip(b"\n"))
     left_out = [f":(top,exclude,literal){name.rpartition(' (')[0]}" for name in code.left_out]
     trees = (f"{code.commit}:{prefix}", code.tree)
-    return git(*_DIFF, *trees, "--", ":(top)", *left_out, cwd=root, borrow=store_dir).decode(errors="replace")
+    return git(*_DIFF, "--binary", *trees, "--", ":(top)", *left_out, cwd=root, borrow=store_dir).decode(errors="replace")
 
 
 # --- which files ---

@@ -2,47 +2,79 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 import os
 import platform
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import Distribution, distributions
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-from urllib.parse import unquote, urlparse
 
-from werk.core.canonical import JSON, digest_of, sha256_hex
+from werk.core.canonical import JSON, digest_of
+from werk.workflow.capture.arithmetic import c_libraries, file_digest, hardware, instruction_sets, kernels, threads
+from werk.workflow.capture.distributions import installed
 
-# What an installer notes about itself differs between pip and uv, though the installed code is the same.
-_INSTALLERS_NOTES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
-_TELLING = re.compile(r"(?:OMP|OPENBLAS|MKL|NPY|ATEN|DNNL|POLARS)_.*|GLIBC_TUNABLES|PYTHONHASHSEED")
-# Of /proc/cpuinfo only what arithmetic libraries choose their kernels by; the rest changes with the kernel's mitigations.
-_ARITHMETIC = re.compile(r"(?:sse|ssse|avx|fma|f16c|bmi|amx|asimd|sve|neon|fphp).*")
+_FAMILIES = "OMP|GOMP|KMP|OPENBLAS|GOTO|MKL|NPY|ATEN|DNNL|ONEDNN|POLARS"
+_TELLING = re.compile(rf"(?:{_FAMILIES})_.*|GLIBC_TUNABLES|PYTHONHASHSEED")
+# How much a library says of itself and how polars prints a frame change no result; the polars pool is counted in `threads`;
+# the last two are set by scikit-learn itself when it is loaded.
+_SILENT = re.compile(
+    r".*_(?:VERBOSE|DISPLAY_ENV|DISPLAY_AFFINITY|WARNINGS)|POLARS_(?:FMT|TABLE)_.*|POLARS_MAX_THREADS"
+    r"|KMP_DUPLICATE_LIB_OK|KMP_INIT_AT_FORK"
+)
+# An installer is in the environment and in no result: a new pip need not train a model again.
+_INSTALLERS = frozenset({"pip", "uv"})
+_SINGULAR = {"libraries": "library"}
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Equal `sha256` means equal facts: `distributions`, `python`, `machine` and `variables`, each a mapping."""
+    """Equal `sha256` means equal `facts`: distributions, python, machine, libraries, threads, kernels and variables.
+
+    `hardware` is recorded to be shown; it is in no digest and no comparison.
+    """
 
     sha256: str
     facts: Mapping[str, Mapping[str, JSON]]
+    hardware: Mapping[str, JSON] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, JSON]) -> Environment:
+        """As a run recorded it; one that recorded nothing has no facts."""
+        facts = cast("Mapping[str, Mapping[str, JSON]]", body.get("facts") or {})
+        return cls(str(body.get("sha256", "")), facts, cast("Mapping[str, JSON]", body.get("hardware") or {}))
 
 
 def capture_environment() -> Environment:
     """The environment of this process, from what is installed; no lock file is needed."""
     facts: dict[str, Mapping[str, JSON]] = {
-        "distributions": _distributions(tuple(_installed_in())),
+        "distributions": installed(),
         "python": _python(),
         "machine": _machine(),
-        "variables": {name: value for name, value in sorted(os.environ.items()) if _TELLING.fullmatch(name)},
+        "libraries": c_libraries(),
+        "threads": threads(),
+        "kernels": kernels(),
+        "variables": _telling(os.environ),
     }
-    return Environment(digest_of(facts), facts)
+    return Environment(digest_of(facts), facts, hardware())
+
+
+def variables_for(environment: Environment, shell: Mapping[str, str]) -> dict[str, str]:
+    """What a process is started with to be in that environment: a shell's variables, the telling ones as they were recorded."""
+    others = {name: value for name, value in shell.items() if not _TELLING.fullmatch(name)}
+    recorded = {name: str(value) for name, value in environment.facts.get("variables", {}).items()}
+    pool = environment.facts.get("threads", {}).get("polars")
+    return {**others, **recorded, **({"POLARS_MAX_THREADS": str(pool)} if pool else {})}
+
+
+def result_digest(environment: Mapping[str, JSON]) -> str:
+    """The digest of what can change a result: everything recorded but the installers. The key of the step cache holds it."""
+    facts = Environment.from_json(environment).facts
+    if not facts:
+        return digest_of(environment)
+    kept = {name: about for name, about in facts.get("distributions", {}).items() if name not in _INSTALLERS}
+    return digest_of({**facts, "distributions": kept})
 
 
 def differences(a: Environment, b: Environment) -> list[str]:
@@ -57,9 +89,10 @@ def differences(a: Environment, b: Environment) -> list[str]:
 
 def _differing(group: str, a: Environment, b: Environment) -> Iterator[str]:
     left, right = a.facts.get(group, {}), b.facts.get(group, {})
+    one = _SINGULAR.get(group, group.removesuffix("s"))
     for name in sorted({*left, *right}):
         if left.get(name) != right.get(name) or (name in left) != (name in right):
-            yield f"{group.removesuffix('s')} {name}: {_told(left, name)} -> {_told(right, name, left.get(name))}"
+            yield f"{one} {name}: {_told(left, name)} -> {_told(right, name, left.get(name))}"
 
 
 def _told(facts: Mapping[str, JSON], name: str, before: JSON = None) -> str:
@@ -72,99 +105,18 @@ def _told(facts: Mapping[str, JSON], name: str, before: JSON = None) -> str:
     return "the same version with other files" if same_version else str(value.get("version"))
 
 
-# --- what is installed ---
-
-
-def _installed_in() -> Iterator[tuple[str, int]]:
-    """Each folder of the import path with the time it last changed: installing or removing something moves it."""
-    for entry in sys.path:
-        try:
-            yield entry, Path(entry or ".").stat().st_mtime_ns
-        except OSError:
-            continue
-
-
-@lru_cache(maxsize=1)
-def _recorded(folders: tuple[tuple[str, int], ...]) -> dict[str, dict[str, JSON]]:
-    found: dict[str, dict[str, JSON]] = {}
-    for distribution in distributions(path=[folder for folder, _ in folders]):
-        name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
-        # The first one on the path is the one that is imported.
-        if name and name not in found:
-            found[name] = _distribution(distribution)
-    return found
-
-
-def _distributions(folders: tuple[tuple[str, int], ...]) -> dict[str, JSON]:
-    """The rows of each RECORD are read once per process; source folders that are edited in place are read every time."""
-    found = _recorded(folders)
-    return {name: {k: _sources(Path(str(v))) if k == "source" else v for k, v in found[name].items()} for name in sorted(found)}
-
-
-def _distribution(distribution: Distribution) -> dict[str, JSON]:
-    about: dict[str, JSON] = {"version": distribution.version, "files": _rows_digest(distribution.read_text("RECORD"))}
-    source = _edited_in_place(distribution.read_text("direct_url.json"))
-    return about | ({"source": str(source)} if source else {})
-
-
-def _rows_digest(record: str | None) -> str | None:
-    if record is None:
-        return None
-    rows = sorted(f"{row[0]},{row[1]}" for row in csv.reader(record.splitlines()) if row and _is_code(row[0]))
-    return sha256_hex("\n".join(rows))
-
-
-def _is_code(path: str) -> bool:
-    """Scripts (`../../bin/x`) hold the interpreter's path; byte code holds times."""
-    return not path.endswith(".pyc") and not path.startswith("../") and path.rsplit("/", 1)[-1] not in _INSTALLERS_NOTES
-
-
-def _edited_in_place(direct_url: str | None) -> Path | None:
-    about = json.loads(direct_url) if direct_url else {}
-    if not about.get("dir_info", {}).get("editable"):
-        return None
-    folder = Path(unquote(urlparse(about["url"]).path))
-    return folder / "src" if (folder / "src").is_dir() else folder
-
-
-def _sources(folder: Path) -> str:
-    """Digest of the Python files below a folder; hidden folders are not part of the package."""
-    files = (path for path in folder.rglob("*.py") if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    return digest_of([[path.relative_to(folder).as_posix(), _file_digest(path)] for path in sorted(files)])
-
-
-# --- interpreter and machine ---
+def _telling(variables: Mapping[str, str]) -> dict[str, JSON]:
+    return {name: value for name, value in sorted(variables.items()) if _TELLING.fullmatch(name) and not _SILENT.fullmatch(name)}
 
 
 def _python() -> dict[str, JSON]:
-    binary = Path(sys.executable).resolve()
     return {
         "version": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "binary_sha256": _binary_digest(str(binary), binary.stat().st_mtime_ns),
+        "binary_sha256": file_digest(Path(sys.executable).resolve()),
     }
 
 
 def _machine() -> dict[str, JSON]:
-    return {"system": platform.system(), "architecture": platform.machine(), "libc": " ".join(platform.libc_ver()), "cpu": _cpu()}
-
-
-@lru_cache(maxsize=1)
-def _cpu() -> str:
-    """The arithmetic instruction sets, sorted; empty where the system does not list them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return " ".join(sorted({flag for flag in flags.split() if _ARITHMETIC.fullmatch(flag)}))
-
-
-@lru_cache(maxsize=4)
-def _binary_digest(path: str, _changed: int) -> str:
-    return _file_digest(Path(path))
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(cast("hashlib._BytesIOLike", file), "sha256").hexdigest()
+    libc = " ".join(platform.libc_ver())
+    return {"system": platform.system(), "architecture": platform.machine(), "libc": libc, "cpu": instruction_sets()}
