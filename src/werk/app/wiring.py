@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,7 +12,7 @@ from typing import cast
 from werk import data, features, governance, journal, models, monitoring, pipelines, registry, workflow
 from werk.app.settings import Settings, find_root, load_settings
 from werk.core import plugins
-from werk.core.errors import InputError
+from werk.core.errors import InputError, WerkError
 from werk.core.journal import Projection
 from werk.core.platform import Platform
 from werk.core.ports.engine import Engine, Progress
@@ -72,8 +72,13 @@ def opened(project: Path | None = None, profile: str | None = None) -> Iterator[
     session = open_session(find_root((project or Path.cwd()).resolve()), profile)
     try:
         yield session
-    finally:
+    except BaseException:
+        with suppress(WerkError):  # what went wrong first is what is told
+            journal.sign_head(session.journal)
+        raise
+    else:
         journal.sign_head(session.journal)
+    finally:
         session.journal.close()
 
 
