@@ -112,16 +112,24 @@ def engine(p: Platform, folder: Path, lease_s: float) -> Engine:
     return Engine(p, {"trace": lambda _, context: Trace(folder, context)}, lease_s=lease_s)
 
 
-def drive(url: str, folder: str, project: str, run: str, lease_s: float) -> int:
+def drive(url: str, folder: str, project: str, run: str, lease_s: float, insist: bool) -> int:
+    """`insist` waits for a run that another worker holds, as a supervisor does."""
     try:
         made = engine(platform(url, Path(folder), project), Path(folder), lease_s)
+        while (code := resumed(made, run)) == HELD and insist:
+            time.sleep(0.02)
+        return code
+    except KeyboardInterrupt:
+        return 130
+
+
+def resumed(made: Engine, run: str) -> int:
+    try:
         return 0 if made.resume(chain, run) == "finished" else 1
     except Lost:
         return LOST
     except Transient as held:
         return HELD if held.code == "run-held" else 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def main() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +17,8 @@ import polars as pl
 from werk.adapters.table_store.delta import DeltaTableStore
 
 ROWS = 400_000
+KILLS = int(os.environ.get("WERK_KILLS", "2"))
+SEED = int(os.environ.get("WERK_SEED", str(random.SystemRandom().randrange(2**32))))
 # Random numbers do not compress, so that a file takes long enough to be written for the kill to meet it.
 WRITER = f"""
 import sys, numpy, polars
@@ -76,6 +81,34 @@ def test_killed_between_its_file_and_its_commit_it_leaves_the_version_before(tmp
 def test_killed_as_it_commits_it_leaves_a_whole_version(tmp_path: Path) -> None:
     told = _killed_when(tmp_path, "replace", lambda: _commits(tmp_path) >= 3)
     _holds_whole_versions(DeltaTableStore(tmp_path), told)
+
+
+def test_killed_at_any_moment_it_leaves_whole_versions(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    print(f"WERK_SEED={SEED}, {KILLS} kills")
+    chance, versions = random.Random(SEED), 0
+    for number in range(KILLS):
+        lake = tmp_path / str(number)
+        told = _killed_when(lake, "replace", _later(chance.uniform(0.0, 0.4)))
+        store = DeltaTableStore(lake)
+        if store.version("raw.t") is None:
+            assert told == []
+        else:
+            _holds_whole_versions(store, told)
+        versions += len(told)
+        shutil.rmtree(lake)
+    record_property("kills", KILLS)
+    record_property("whole versions", versions)
+
+
+def _later(wait_s: float) -> Callable[[], bool]:
+    """True once that long has passed since it was first asked."""
+    asked: list[float] = []
+
+    def over() -> bool:
+        asked.append(time.monotonic())
+        return asked[-1] - asked[0] >= wait_s
+
+    return over
 
 
 def _holds_whole_versions(store: DeltaTableStore, told: list[int]) -> None:

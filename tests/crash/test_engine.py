@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,7 +25,8 @@ from werk.workflow import Engine
 
 WORKER = Path(__file__).with_name("engine_worker.py")
 STEPS = ["one", "two", "three", "four", "five", "six", "seven"]
-KILLS = int(os.environ.get("WERK_KILLS", "25"))
+FULL = os.environ.get("WERK_KILLS")  # `python -m tests.proofs kill-engine` sets it; a sample runs otherwise
+SAMPLE = {("sqlite", 1): 25, ("sqlite", 2): 8, ("postgres", 1): 5, ("postgres", 2): 5}
 SEED = int(os.environ.get("WERK_SEED", str(random.SystemRandom().randrange(2**32))))
 PATIENCE_S = 30.0
 
@@ -88,6 +89,10 @@ class Site:
         self.engine: Engine = worker.engine(self.platform, self.folder, 30.0)
 
     @property
+    def kind(self) -> str:
+        return "sqlite" if self.url.startswith("sqlite") else "postgres"
+
+    @property
     def journal(self) -> SqlJournal:
         journal: SqlJournal = self.platform.journal
         return journal
@@ -95,8 +100,9 @@ class Site:
     def start(self) -> str:
         return self.engine.start(worker.chain, {}, **worker.GIVEN)
 
-    def drive(self, run: str, lease_s: float = 1.0) -> int:
-        return self.forks.drive(url=self.url, folder=str(self.folder), project=self.project, run=run, lease_s=lease_s)
+    def drive(self, run: str, lease_s: float = 1.0, *, insist: bool = False) -> int:
+        order = {"url": self.url, "folder": str(self.folder), "project": self.project, "run": run, "lease_s": lease_s}
+        return self.forks.drive(**order, insist=insist)
 
     def finish(self, run: str, lease_s: float = 1.0) -> None:
         """Drive until it is done, as a supervisor does: a dead worker's lease first has to end."""
@@ -150,27 +156,69 @@ def test_killed_in_step_four_only_four_to_seven_run_again(site: Site) -> None:
     assert site.is_whole(run)
 
 
-def test_kill_points(site: Site) -> None:
-    """Random moments of a whole drive. What the journal held at the kill is never executed again."""
-    print(f"WERK_SEED={SEED} WERK_KILLS={KILLS}")
-    chance = random.Random(SEED)
+@dataclass
+class Harm:
+    """What kills have done, over many runs: all of it must be nothing."""
+
+    lost: int = 0
+    doubled: int = 0
+    redone: int = 0
+
+    def count(self, site: Site, run: str, held: list[str], redone: int) -> None:
+        """`held` is what the journal had at the kill; the run has been driven to its end since."""
+        found = Counter(site.finished(run))
+        self.lost += sum(found[name] == 0 for name in {*STEPS, *held})
+        self.doubled += sum(number - 1 for number in found.values())
+        self.redone += redone
+        assert site.is_whole(run), f"WERK_SEED={SEED}"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_points(site: Site, workers: int, record_property: Callable[[str, object], None]) -> None:
+    """Random moments of a whole drive by one worker, or by two that both want the run: one of them is killed."""
+    wanted = int(FULL) if FULL else SAMPLE[site.kind, workers]
+    print(f"WERK_SEED={SEED}, {wanted} kills")
+    chance, harm = random.Random(f"{SEED}/{site.kind}/{workers}"), Harm()
     took = timed(site)
-    # A kill costs far more on Postgres, where a new process first has to connect.
-    wanted = KILLS if site.url.startswith("sqlite") else max(5, KILLS // 5)
     killed = tries = 0
     while killed < wanted:
         tries += 1
         assert tries < 4 * wanted, "most kills came too late"
-        run = site.start()
-        pid = site.drive(run, 0.2)
-        time.sleep(chance.uniform(0, took))
-        os.kill(pid, signal.SIGKILL)
-        killed += site.forks.wait(pid) == -signal.SIGKILL
-        held, before = site.finished(run), site.executed(run)
-        site.finish(run, 0.2)
-        again = site.executed(run)[len(before) :]
-        assert again == STEPS[len(held) :], f"WERK_SEED={SEED}"
-        assert site.is_whole(run), f"WERK_SEED={SEED}"
+        killed += (killed_alone if workers == 1 else killed_beside)(site, chance, took, harm)
+    for name, value in {"kills": killed, "runs": tries, **asdict(harm)}.items():
+        record_property(name, value)
+    assert harm == Harm(), f"WERK_SEED={SEED}"
+
+
+def killed_alone(site: Site, chance: random.Random, took: float, harm: Harm) -> bool:
+    """What the journal held at the kill is not executed by the worker that goes on."""
+    run = site.start()
+    pid = site.drive(run, 0.2)
+    time.sleep(chance.uniform(0, took))
+    os.kill(pid, signal.SIGKILL)
+    hit = site.forks.wait(pid) == -signal.SIGKILL
+    held, before = site.finished(run), site.executed(run)
+    site.finish(run, 0.2)
+    again = site.executed(run)[len(before) :]
+    assert again == STEPS[len(held) :], f"WERK_SEED={SEED}"
+    harm.count(site, run, held, redone=len(set(again) & set(held)))
+    return hit
+
+
+def killed_beside(site: Site, chance: random.Random, took: float, harm: Harm) -> bool:
+    """The other worker takes over by itself. Only the step in hand at the kill may have begun twice."""
+    run = site.start()
+    pids = [site.drive(run, 0.5, insist=True) for _ in range(2)]
+    time.sleep(chance.uniform(0, took))
+    victim = chance.randrange(2)
+    held = site.finished(run)
+    os.kill(pids[victim], signal.SIGKILL)
+    hit = site.forks.wait(pids[victim]) == -signal.SIGKILL
+    assert site.forks.wait(pids[1 - victim]) == 0, f"WERK_SEED={SEED}"
+    begun = Counter(site.executed(run))
+    assert begun.total() <= len(STEPS) + 1, f"WERK_SEED={SEED}"
+    harm.count(site, run, held, redone=sum(begun[name] - 1 for name in held))
+    return hit
 
 
 def timed(site: Site) -> float:

@@ -221,22 +221,27 @@ def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as wrapped:
-        raise _named(wrapped.orig or wrapped) from None
+        raise _named(wrapped.orig or wrapped, _place(engine)) from None
     except PoolTimeout as full:
         raise Transient("No connection to the journal is free.", code="journal-busy", hint="Try again.") from full
     except driver as raw:
-        raise _named(raw) from None
+        raise _named(raw, _place(engine)) from None
     except OSError as denied:
         if denied.filename is None or not str(denied.filename).endswith(LOCK_FILES):
             raise
-        raise _named(denied) from None
+        raise _named(denied, _place(engine)) from None
 
 
-def _named(error: BaseException) -> WerkError:
+def _place(engine: Engine) -> str:
+    """A file's path; a server's address may hold what must not be shown."""
+    return f" {engine.url.database}" if engine.dialect.name == "sqlite" else ""
+
+
+def _named(error: BaseException, place: str) -> WerkError:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     lower = text.lower()
     if any(word in lower for word in ("readonly", "read-only", "unable to open", "permission denied", "no such file")):
-        return InputError(f"The journal cannot be written: {text}.", code="journal-unwritable", hint="Check path and rights.")
+        return InputError(f"The journal{place} cannot be written: {text}.", code="journal-unwritable", hint="Check path and rights.")
     if any(word in lower for word in ("malformed", "not a database", "corrupt")):
         return Tampered(f"The journal's file is damaged: {text}.", code="journal-damaged", hint="Restore a backup.")
     if "locked" in lower:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from werk.core.canonical import canonical_json
-from werk.core.errors import InputError
+from werk.core.errors import Failed, InputError
 from werk.core.journal import Damage, Head
 from werk.core.nouns import to_micros, utc_now
 from werk.journal.sql import SqlJournal
@@ -60,6 +60,17 @@ def sign_head(journal: SqlJournal) -> Head:
 
 
 def _append(path: Path, line: str) -> None:
+    try:
+        _append_durably(path, line)
+    except OSError as blocked:
+        raise Failed(
+            f"What was done is recorded, but its signed head cannot be written to {path}: {blocked.strerror}.",
+            code="heads-unwritable",
+            hint="Give this user room and rights there; the next command signs it.",
+        ) from blocked
+
+
+def _append_durably(path: Path, line: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8", newline="\n") as file:
