@@ -48,7 +48,7 @@ class Place:
     def versions(self) -> dict[int, tuple[str, str]]:
         return {row["version"]: (row["canonical_hash"], row["status"]) for row in self.asks("models")}
 
-    def _started(self, command: list[str], folder: Path, stderr: int = subprocess.STDOUT) -> "subprocess.CompletedProcess[str]":
+    def _started(self, command: list[str], folder: Path, stderr: int = subprocess.STDOUT) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.environment}
         done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=600)
         assert done.returncode == 0, done.stdout[-3000:] + (done.stderr or "")
