@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,4 +107,4 @@ def test_of_four_runs_at_once_none_is_locked_out_or_starved(project: Path) -> No
     meetings = [found[0].at for found in facts.values()]
     assert max(meetings) < min(ends) or max(ends) - min(ends) < 5e6, "one ran through before another came to write"
     for found in facts.values():
-        assert max(after.at - before.at for before, after in zip(found, found[1:], strict=False)) < 5e6
+        assert max(after.at - before.at for before, after in pairwise(found)) < 5e6
