@@ -6,7 +6,7 @@ import pytest
 
 from werk.core.errors import InputError
 from werk.core.platform import Platform
-from werk.data import Contract, Landing, land, load_contract, scan
+from werk.data import Contract, Landing, land, load_contract, scan, write
 
 Made = Callable[..., Contract]
 HEAD = "apiVersion: v3.1.0\nkind: DataContract\nid: t\nstatus: active\n"
@@ -157,13 +157,13 @@ def test_each_kind_of_rule_counts_what_breaks_it(p: Platform, contract: Made, li
     ],
 )
 def test_a_rule_that_does_not_suit_its_column_is_named(p: Platform, contract: Made, line: str, values: list[object]) -> None:
-    p.table_store.write("raw.other", pl.DataFrame({"x": ["a"]}))
+    write(p, "raw.other", pl.DataFrame({"x": ["a"]}))
     with pytest.raises(InputError, match=r"raw.t.yaml: \w+\(s\) cannot be checked on"):
         land(p, "raw.t", pl.DataFrame({"s": values}), contract=contract(line))
     assert p.table_store.version("raw.t") is None
 
 
 def test_a_reference_to_a_table_that_is_not_there_is_refused(p: Platform, contract: Made) -> None:
-    p.table_store.write("raw.planes", pl.DataFrame({"x": ["a"]}))
+    write(p, "raw.planes", pl.DataFrame({"x": ["a"]}))
     with pytest.raises(InputError, match=r"no table 'raw.plains'. Did you mean 'raw.planes'"):
         land(p, "raw.t", pl.DataFrame({"s": ["a"]}), contract=contract(TEXT + ", relationships: [{to: plains.x}]"))

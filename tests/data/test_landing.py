@@ -8,7 +8,7 @@ import pytest
 from werk.core.errors import InputError
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
-from werk.data import Contract, Landing, land, load_contract, scan
+from werk.data import Contract, Landing, land, load_contract, pins, scan, write
 from werk.data.landing import Check
 
 Made = Callable[..., Contract]
@@ -155,9 +155,9 @@ def test_other_rows_or_another_contract_are_a_new_version(p: Platform, contract:
 
 def test_a_changed_referenced_table_judges_the_rows_again(p: Platform, contract: Made) -> None:
     rows, refers = pl.DataFrame({"id": [1, 2]}), contract("name: id, logicalType: integer, relationships: [{to: known.x}]")
-    p.table_store.write("raw.known", pl.DataFrame({"x": [1]}))
+    write(p, "raw.known", pl.DataFrame({"x": [1]}))
     assert _check(land(p, "raw.t", rows, contract=refers), "reference(id)").broken == 1
-    p.table_store.write("raw.known", pl.DataFrame({"x": [2]}))
+    write(p, "raw.known", pl.DataFrame({"x": [2]}))
     assert _check(land(p, "raw.t", rows, contract=refers), "reference(id)").broken == 0
 
 
@@ -179,3 +179,26 @@ def test_a_commit_without_its_fact_is_found_and_told(p: Platform, forgetful: Pla
     (fact,) = _facts(forgetful, "raw.t")
     assert (fact["version"], fact["rows"], fact["rows_in"], fact["quarantined"]) == (0, 1, 3, 2)
     assert land(forgetful, "raw.t", rows, contract=contract(KEYED)).unchanged
+
+
+def test_a_commit_killed_before_its_fact_is_not_pinned_and_stops_no_landing(p: Platform, contract: Made) -> None:
+    rows, keyed = pl.DataFrame({"id": [1, 2]}), contract(KEYED)
+    land(p, "raw.t", rows, contract=keyed)
+    notes = {"source_sha256": "killed", "contract_sha256": "", "references": "", "project": "prj_test"}
+    p.table_store.write("raw.t", pl.DataFrame({"id": [7]}), mode="replace", notes=notes)
+    assert pins(p) == {"raw.t": 0}
+    assert land(p, "raw.t", rows, contract=keyed).unchanged
+    assert land(p, "raw.t", rows[:1], contract=keyed).version == 2
+    assert pins(p) == {"raw.t": 2}
+    assert scan(p, "raw.t").collect().rows() == [(1,)]
+
+
+def test_a_commit_of_another_project_is_not_taken_for_a_killed_one(p: Platform, forgetful: Platform) -> None:
+    """Same source, same contract, and other rows in the store."""
+    rows = pl.DataFrame({"id": [1, 2]})
+    ours = land(p, "raw.t", rows)
+    (fact,) = _facts(p, "raw.t")
+    p.table_store.write("raw.t", rows[:1], mode="replace", notes={**fact["notes"], "project": "prj_other"})
+    landing = land(forgetful, "raw.t", rows)
+    assert (ours.version, landing.version) == (0, 2)
+    assert len(scan(forgetful, "raw.t").collect()) == 2

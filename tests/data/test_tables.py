@@ -1,10 +1,14 @@
+import shutil
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from werk.core.errors import InputError
+from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
-from werk.data import Pinned, latest, pins, scan, write
+from werk.data import Pinned, known, latest, pins, scan, sql, write
 
 ONE, TWO = pl.DataFrame({"v": [1]}), pl.DataFrame({"v": [2]})
 
@@ -74,3 +78,46 @@ def test_unknown_names_and_versions_are_named(p: Platform) -> None:
         pins(p, ["raw.flihgts"])
     with pytest.raises(InputError, match="has no version 1"):
         scan(p, "raw.flights", 1)
+
+
+def test_a_table_somebody_else_wrote_is_unknown_and_that_is_said(p: Platform) -> None:
+    write(p, "raw.mine", ONE)
+    pinned = Pinned(p, pins(p))
+    p.table_store.write("raw.theirs", TWO)
+    assert pins(p) == {"raw.mine": 0}
+    assert known(p, "raw.theirs") is None
+    for asked in (latest, scan, lambda p, table: pins(p, [table]), lambda _, table: pinned.scan(table)):
+        with pytest.raises(InputError, match="this project did not write it") as foreign:
+            asked(p, "raw.theirs")  # type: ignore[no-untyped-call]  # two of them are lambdas
+        assert foreign.value.code == "table-foreign"
+        assert "werk ingest raw.theirs" in foreign.value.hint
+    assert pinned["raw.mine"].collect().rows() == [(1,)]
+
+
+def test_a_version_somebody_else_wrote_over_mine_is_not_read(p: Platform) -> None:
+    write(p, "raw.t", ONE)
+    p.table_store.write("raw.t", TWO, mode="replace")
+    assert pins(p) == {"raw.t": 0}
+    assert scan(p, "raw.t").collect().rows() == [(1,)]
+    assert sql(p, "select v from raw.t").rows() == [(1,)]
+    write(p, "raw.t", ONE, mode="replace")
+    assert pins(p) == {"raw.t": 2}
+
+
+def test_the_newest_version_counts_whichever_fact_came_last(p: Platform) -> None:
+    """Two writers at once may tell of their commits in the other order."""
+    write(p, "product.t", ONE)
+    told = next(iter(p.journal.facts(kinds=("table.written",)))).body or {}
+    for version in (2, 1):
+        p.table_store.write("product.t", TWO)
+        p.journal.append([NewFact("table.written", "product.t", {**told, "version": version})])
+    assert latest(p, "product.t") == 2
+
+
+def test_a_store_that_was_set_back_is_read_as_far_as_it_goes(p: Platform, tmp_path: Path) -> None:
+    for frame in (ONE, TWO):
+        write(p, "raw.t", frame, mode="replace")
+    (tmp_path / "lake/raw/t/_delta_log/00000000000000000001.json").unlink()
+    assert pins(p) == {"raw.t": 0}
+    shutil.rmtree(tmp_path / "lake")
+    assert pins(p) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it carries no types
 import pytest
 
-BUCKET = "werk-team"
+_NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,12 @@ class Team:
     journal_url: str
     environment: dict[str, str]
     hidden: tuple[str, ...]
+    bucket: str
     s3: Any
+
+    def stored(self) -> list[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
 
 @pytest.fixture(scope="session")
@@ -56,19 +62,21 @@ def _address(log: Path, server: subprocess.Popen[bytes]) -> str:
 def team(postgres_server: Any, s3_endpoint: str) -> Team:
     """An empty database and an empty bucket, with credentials made up for this run."""
     password, key, secret = (secrets.token_hex(12) for _ in range(3))
-    postgres_server.psql("CREATE DATABASE werk_team")
-    url = postgres_server.get_uri(database="werk_team").replace("postgres:@", f"postgres:{password}@")
+    number = next(_NUMBERS)
+    database, bucket = f"werk_team_{number}", f"werk-team-{number}"
+    postgres_server.psql(f"CREATE DATABASE {database}")
+    url = postgres_server.get_uri(database=database).replace("postgres:@", f"postgres:{password}@")
     assert password in url
     s3 = boto3.client(
         "s3", endpoint_url=s3_endpoint, aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1"
     )
-    s3.create_bucket(Bucket=BUCKET)
+    s3.create_bucket(Bucket=bucket)
     environment = {
         "WERK_JOURNAL_URL": url,
-        "WERK_TABLES": f"s3://{BUCKET}/lake",
-        "WERK_BUCKET": BUCKET,
+        "WERK_TABLES": f"s3://{bucket}/lake",
+        "WERK_BUCKET": bucket,
         "AWS_ENDPOINT_URL": s3_endpoint,
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
     }
-    return Team(url, environment, (password, key, secret), s3)
+    return Team(url, environment, (password, key, secret), bucket, s3)

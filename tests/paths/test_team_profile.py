@@ -17,6 +17,7 @@ import pytest
 
 from werk.app.answers import Answer
 from werk.app.commands import models, projects, proof, tables
+from werk.app.settings import load_settings
 from werk.core.errors import InputError
 
 TABLES = ("airlines", "airports", "planes", "weather", "flights")
@@ -38,6 +39,10 @@ class Both:
     root: Path
     team: Ran
     local: Ran
+
+    @property
+    def id(self) -> str:
+        return load_settings(self.root, "local").project.id
 
 
 @contextmanager
@@ -112,9 +117,9 @@ def test_with_the_team_profile_nothing_but_code_stays_on_this_machine(both: Both
     kept = {name for name in both.team.left if name.startswith((".werk/", "lake"))}
     assert {name for name in kept if not name.startswith(".werk/code.git")} == {".werk/.gitignore"}
     assert {"lake", ".werk/journal.db", ".werk/objects"} <= both.local.left
-    keys = [entry["Key"] for entry in team.s3.list_objects_v2(Bucket="werk-team")["Contents"]]
-    assert {f"lake/raw/{name}/_delta_log/00000000000000000000.json" for name in TABLES} <= set(keys)
-    assert [key for key in keys if key.startswith("payloads/")]
+    keys = team.stored()
+    assert {f"lake/{both.id}/raw/{name}/_delta_log/00000000000000000000.json" for name in TABLES} <= set(keys)
+    assert [key for key in keys if key.startswith(f"{both.id}/payloads/")]
 
 
 def test_the_audit_holds_on_postgres_and_finds_a_changed_fact(both: Both, team: Any) -> None:
@@ -144,8 +149,8 @@ def changed(url: str, seq: int) -> Iterator[None]:
 
 def test_no_credential_is_written_anywhere(both: Both, team: Any) -> None:
     written = {f"fact {seq}": body.encode() for seq, body in enumerate(bodies(team.journal_url), 1)}
-    for entry in team.s3.list_objects_v2(Bucket="werk-team")["Contents"]:
-        written[entry["Key"]] = team.s3.get_object(Bucket="werk-team", Key=entry["Key"])["Body"].read()
+    for key in team.stored():
+        written[key] = team.s3.get_object(Bucket=team.bucket, Key=key)["Body"].read()
     written |= {path.as_posix(): path.read_bytes() for path in both.root.parent.rglob("*") if path.is_file()}
     assert [name for name, data in written.items() if both.team.versions[0]["canonical_hash"].encode() in data]
     assert [name for name, data in written.items() for secret in team.hidden if secret.encode() in data] == []

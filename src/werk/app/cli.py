@@ -85,9 +85,14 @@ def demo(
         str | None,
         typer.Option("--break", help="On a copy: kill, flip-byte, fahrenheit, leak or poison-rows, and how it is caught."),
     ] = None,
+    serve: Annotated[
+        bool | None, typer.Option("--serve/--no-serve", help="Let the server stay up at the end (default: on a terminal).")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it then listens; 0 takes a free one.")] = 8080,
+    profile: Profile = None,
 ) -> None:
     """The main job on a year of real flights."""
-    _do("demo.demo", False, directory=directory, break_it=break_it)
+    _do("demo.demo", False, directory=directory, break_it=break_it, serve=serve, port=port, profile=profile)
 
 
 @app.command()

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from werk.core.errors import InputError, unknown
 from werk.core.nouns import Project, check_name
+from werk.workflow.capture.secrets import find_secrets
 
 FILE = "werk.toml"
 PORTS = ("table_store", "object_store", "key_store", "identity", "meter", "engine")
 _SECTIONS = (*PORTS, "project", "journal", "profile", "trigger", "serving", "prices")
 _TRIGGER = ("name", "on", "pipeline", "where", "params")
+_TELLING = re.compile(r"password|passwd|secret|token", re.IGNORECASE)
 Table = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`ports` holds each port's `use` and its adapter's keywords; paths in them are absolute."""
+    """`ports` holds each port's `use` and its adapter's keywords; paths in them are absolute.
+
+    Where a store lies outside the project's folder, others may use it too: its place then ends in the project's id.
+    `notices` are sentences about secrets that stand in werk.toml itself, each with its fix.
+    """
 
     project: Project
     profile: str
@@ -31,6 +38,7 @@ class Settings:
     serving: Table
     prices: Table
     home: Path
+    notices: tuple[str, ...] = ()
 
 
 def find_root(start: Path) -> Path:
@@ -50,18 +58,34 @@ def home() -> Path:
 
 
 def load_settings(root: Path, profile: str | None = None) -> Settings:
-    tree = _read(root / FILE)
+    written = tree = _read(root / FILE)
     chosen = profile or os.environ.get("WERK_PROFILE") or "local"
     tree = _merged(tree, _profile(tree, chosen))
     for name in tree:
         if name not in _SECTIONS:
             raise unknown("section", f"[{name}]", [f"[{s}]" for s in _SECTIONS], code="setting-unknown")
     tree = cast("Table", _fetched(tree, root))
+    project = _project(tree, root)
     ports = {port: _port(tree, port, root) for port in PORTS}
+    ports["table_store"] = _apart(ports["table_store"], project)
     url = _journal_url(str(_table(tree, "journal").get("url", "sqlite:///.werk/journal.db")), root)
     return Settings(
-        _project(tree, root), chosen, url, ports, _triggers(tree), _table(tree, "serving"), _table(tree, "prices"), home()
+        project,
+        chosen,
+        url,
+        ports,
+        _triggers(tree),
+        _table(tree, "serving"),
+        _table(tree, "prices"),
+        home(),
+        tuple(_notices(written, root)),
     )
+
+
+def shared(store: Table, project: Project) -> bool:
+    """Whether other projects may keep things in this store too: it lies outside the project's own folder."""
+    path = str(store.get("path", ""))
+    return not path or "://" in path or not Path(path).resolve().is_relative_to(project.root.resolve())
 
 
 def _read(path: Path) -> Table:
@@ -104,8 +128,12 @@ def _fetched(value: object, root: Path) -> object:
     if set(value) == {"env"}:
         return _from_environment(str(value["env"]))
     if set(value) == {"file"}:
-        return _from_file(root / str(value["file"]))
+        return _from_file(_file(value, root))
     return {name: _fetched(item, root) for name, item in value.items() if name != "profile"}
+
+
+def _file(reference: Table, root: Path) -> Path:
+    return root / Path(str(reference["file"])).expanduser()
 
 
 def _from_environment(name: str) -> str:
@@ -144,6 +172,34 @@ def _port(tree: Table, port: str, root: Path) -> Table:
     return given
 
 
+def _apart(store: Table, project: Project) -> Table:
+    """This project's part of a table store that others may share."""
+    if "path" not in store or not shared(store, project):
+        return store
+    return {**store, "path": f"{str(store['path']).rstrip('/')}/{project.id}"}
+
+
+def _notices(value: object, root: Path, *names: str) -> Iterator[str]:
+    """What of werk.toml whoever copies the project gets to know; other profiles count, they are in the same file."""
+    if isinstance(value, dict) and set(value) == {"file"}:
+        if _file(value, root).resolve().is_relative_to(root.resolve()):
+            yield f"{_named(names)} refers to a file in the project's folder, which every run keeps with its code: move it out."
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _notices(item, root, *names, name)
+    elif isinstance(value, str) and (kinds := find_secrets(value) or _telling(names[-1], value)):
+        variable = "_".join(("werk", *names[-2:])).upper()
+        yield f'{_named(names)} holds a {kinds[0]}: write {names[-1]} = {{env = "{variable}"}} and set that variable.'
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return f"{names[-1]} under [{'.'.join(names[:-1])}] in werk.toml"
+
+
+def _telling(name: str, value: str) -> list[str]:
+    return ["secret"] if value and _TELLING.search(name) else []
+
+
 def _triggers(tree: Table) -> tuple[Table, ...]:
     """Checked for their keys here, not after a run whose facts they are held against."""
     found = tree.get("trigger", [])
@@ -179,7 +235,7 @@ def _project(tree: Table, root: Path) -> Project:
             raise InputError(
                 f"werk.toml lacks '{name}' under [project].", code="setting-missing", hint="`werk init` writes both."
             )
-    return Project(str(table["id"]), check_name("project", str(table["name"])), root)
+    return Project(check_name("project id", str(table["id"])), check_name("project", str(table["name"])), root)
 
 
 def _table(tree: Table, name: str) -> Table:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import cast
 
 from werk import data, features, governance, journal, models, monitoring, pipelines, registry, workflow
-from werk.app.settings import Settings, find_root, load_settings
+from werk.app.apart import Part
+from werk.app.settings import Settings, find_root, load_settings, shared
 from werk.core import plugins
 from werk.core.errors import InputError, WerkError
 from werk.core.journal import Projection
@@ -70,6 +73,8 @@ class Session:
 def opened(project: Path | None = None, profile: str | None = None) -> Iterator[Session]:
     """Open a project as whoever runs this process, or as the holder of WERK_TOKEN; what was written is signed at the end."""
     session = open_session(find_root((project or Path.cwd()).resolve()), profile)
+    for notice in session.settings.notices:
+        _say_once(f"warning: {notice}")
     try:
         yield session
     except BaseException:
@@ -82,6 +87,12 @@ def opened(project: Path | None = None, profile: str | None = None) -> Iterator[
         session.journal.close()
 
 
+@cache
+def _say_once(text: str) -> None:
+    """However often a process opens the project."""
+    print(text, file=sys.stderr)
+
+
 def open_session(root: Path, profile: str | None = None) -> Session:
     return open_with(load_settings(root, profile))
 
@@ -91,7 +102,7 @@ def open_with(settings: Settings) -> Session:
     keys = cast("KeyStore", _built(settings, "key_store"))
     identity = cast("Identity", _built(settings, "identity"))
     table_store = cast("TableStore", _built(settings, "table_store"))
-    object_store = cast("ObjectStore", _built(settings, "object_store"))
+    object_store = _objects(settings)
     meter = cast("Meter", _built(settings, "meter"))
     log = journal.open_journal(
         settings.journal_url,
@@ -159,6 +170,11 @@ class Formats(dict[str, ModelFormat]):
     def __missing__(self, name: str) -> ModelFormat:
         self[name] = cast("ModelFormat", plugins.build("model_format", name, {}))
         return self[name]
+
+
+def _objects(settings: Settings) -> ObjectStore:
+    store = cast("ObjectStore", _built(settings, "object_store"))
+    return Part(store, settings.project.id) if shared(settings.ports["object_store"], settings.project) else store
 
 
 def _built(settings: Settings, port: str, **bound: object) -> object:

@@ -4,7 +4,7 @@ from werk.data.contracts import Contract, Rule, load_contract
 from werk.data.facts import PROJECTIONS
 from werk.data.landing import Check, Landing, land
 from werk.data.query import sql
-from werk.data.tables import Pinned, latest, pins, scan, write
+from werk.data.tables import Pinned, known, latest, pins, scan, write
 
 __all__ = [
     "PROJECTIONS",
@@ -13,6 +13,7 @@ __all__ = [
     "Landing",
     "Pinned",
     "Rule",
+    "known",
     "land",
     "latest",
     "load_contract",

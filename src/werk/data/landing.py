@@ -14,7 +14,7 @@ from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.data.contracts import Contract, Severity, conform, marks
-from werk.data.tables import latest, scan
+from werk.data.tables import QUARANTINE, known, latest, scan
 
 RULE = "_rule"
 
@@ -61,6 +61,7 @@ def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Cont
     frame, origin = _read(source)
     notes = {"source_sha256": str(origin["sha256"]), "contract_sha256": contract.sha256 if contract else ""}
     notes["references"] = ",".join(f"{name}@{latest(p, name)}" for name in (contract.references if contract else ()))
+    notes["project"] = p.project.id  # a commit of somebody else is never taken for one's own
     before = _landed(p, table, notes)
     if before is not None:
         return before
@@ -138,8 +139,8 @@ def _sentence(rule: str, broken_rows: int, rows: int) -> str:
 
 
 def _quarantine(p: Platform, table: str, bad: pl.DataFrame, notes: Mapping[str, str]) -> Snapshot | None:
-    name = f"{table}_quarantine"
-    if bad.is_empty() and p.table_store.version(name) is None:
+    name = f"{table}{QUARANTINE}"
+    if bad.is_empty() and known(p, name) is None:
         return None
     return Snapshot(name, _written(p, name, bad, notes))
 
@@ -175,9 +176,9 @@ def _fact(
 
 
 def _landed(p: Platform, table: str, notes: Mapping[str, str]) -> Landing | None:
-    present = p.table_store.version(table)
+    newest = known(p, table)
     rows = p.journal.rows("table_versions", {"table": table}, order=("-version",), limit=1)
-    if not rows or rows[0]["notes"] != dict(notes) or rows[0]["version"] != present:
+    if not rows or rows[0]["notes"] != dict(notes) or rows[0]["version"] != newest:
         return None
     row: dict[str, object] = dict(rows[0])
     held, checks = row["quarantine"], row["checks"]

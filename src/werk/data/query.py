@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from werk.core.canonical import JSON
-from werk.core.errors import InputError, unknown
+from werk.core.errors import InputError
 from werk.core.platform import Platform
 from werk.data.tables import latest, scan
 
@@ -58,8 +58,6 @@ def _wrong(reason: str) -> InputError:
 
 def _offer(p: Platform, con: duckdb.DuckDBPyConnection, table: str, pins: Mapping[str, int] | None) -> None:
     zone, _, name = table.partition(".")
-    if p.table_store.version(table) is None:
-        raise unknown("table", table, p.table_store.tables(), code="table-unknown")
     version = pins[table] if pins and table in pins else latest(p, table)
     con.register(f"{zone}__{name}", scan(p, table, version))
     con.execute(f'CREATE SCHEMA IF NOT EXISTS "{zone}"')

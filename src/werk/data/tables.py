@@ -2,37 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, cast
 
 import polars as pl
 
 from werk.core.canonical import JSON
-from werk.core.errors import unknown
+from werk.core.errors import InputError, unknown
 from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.core.ports.table_store import LazyTables
 
+QUARANTINE = "_quarantine"
+
 
 def scan(p: Platform, table: str, version: int | None = None) -> pl.LazyFrame:
-    """A table at a version (the present one without), read only as far as it is used."""
-    store = p.table_store
+    """A table at a version (the newest known one without), read only as far as it is used."""
+    store, at = p.table_store, latest(p, table) if version is None else version
     if isinstance(store, LazyTables):
-        return store.scan(table, version)
-    return pl.DataFrame(store.read(table, version)).lazy()
+        return store.scan(table, at)
+    return pl.DataFrame(store.read(table, at)).lazy()
+
+
+def known(p: Platform, table: str) -> int | None:
+    """The newest version that this project's journal tells of and its store has.
+
+    None for what somebody else put into the store, and for a commit whose writer was killed before it could tell.
+    """
+    present = p.table_store.version(table)
+    if present is None:
+        return None
+    newest = _told(p, table, limit=1)
+    if newest and newest[0] > present:  # the store was set back
+        newest = [version for version in _told(p, table) if version <= present]
+    return newest[0] if newest else None
 
 
 def latest(p: Platform, table: str) -> int:
-    version = p.table_store.version(table)
+    version = known(p, table)
     if version is None:
-        raise unknown("table", table, p.table_store.tables(), code="table-unknown")
+        raise absent(p, table, names(p))
     return version
 
 
-def pins(p: Platform, names: Sequence[str] | None = None) -> dict[str, int]:
-    """The present version of every table: what a run that starts now will read to its end."""
-    return {name: latest(p, name) for name in (p.table_store.tables() if names is None else names)}
+def names(p: Platform) -> list[str]:
+    """Every table the journal tells of, and the quarantines beside them."""
+    rows = p.journal.rows("tables")
+    held = {Snapshot.parse(str(row["quarantine"])).table for row in rows if row["quarantine"]}
+    return sorted({str(row["table"]) for row in rows} | held)
+
+
+def pins(p: Platform, tables: Sequence[str] | None = None) -> dict[str, int]:
+    """The newest known version of every table: what a run that starts now will read to its end."""
+    if tables is not None:
+        return {name: latest(p, name) for name in tables}
+    found = {name: known(p, name) for name in names(p)}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def absent(p: Platform, table: str, among: Iterable[str]) -> InputError:
+    """The error for a table that the project does not know; one that lies in its store all the same is told apart."""
+    if p.table_store.version(table) is None or known(p, table) is not None:
+        return unknown("table", table, among, code="table-unknown")
+    return InputError(
+        f"'{table}' lies in the store, but this project did not write it: its journal tells of no version.",
+        code="table-foreign",
+        hint=f"Land it here: werk ingest {table} FILE.",
+    )
+
+
+def _told(p: Platform, table: str, limit: int | None = None) -> list[int]:
+    """The versions in the journal, newest first; a quarantine's are told by the landings of its table."""
+    own = p.journal.rows("table_versions", {"table": table}, order=("-version",), limit=limit)
+    if own or not table.endswith(QUARANTINE):
+        return [cast("int", row["version"]) for row in own]
+    landings = p.journal.rows("table_versions", {"table": table.removesuffix(QUARANTINE)}, order=("-version",))
+    held = [Snapshot.parse(str(row["quarantine"])).version for row in landings if row["quarantine"]]
+    return held[:limit]
 
 
 def write(
@@ -85,5 +132,5 @@ class Pinned:
 
     def version(self, table: str) -> int:
         if table not in self._versions:
-            raise unknown("table", table, self._versions, code="table-unknown")
+            raise absent(self._p, table, self._versions)
         return self._versions[table]

@@ -241,7 +241,9 @@ def _named(error: BaseException, place: str) -> WerkError:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     lower = text.lower()
     if any(word in lower for word in ("readonly", "read-only", "unable to open", "permission denied", "no such file")):
-        return InputError(f"The journal{place} cannot be written: {text}.", code="journal-unwritable", hint="Check path and rights.")
+        return InputError(
+            f"The journal{place} cannot be written: {text}.", code="journal-unwritable", hint="Check path and rights."
+        )
     if any(word in lower for word in ("malformed", "not a database", "corrupt")):
         return Tampered(f"The journal's file is damaged: {text}.", code="journal-damaged", hint="Restore a backup.")
     if "locked" in lower:

@@ -69,7 +69,7 @@ def lineage(p: Platform, id: str) -> Lineage:
 
 
 def _prediction(p: Platform, id: str) -> Row:
-    if p.table_store.version(PREDICTIONS) is None:
+    if data.known(p, PREDICTIONS) is None:
         raise InputError(
             "Nothing has been predicted yet.", code="prediction-unknown", hint="Run the batch inference pipeline first."
         )
