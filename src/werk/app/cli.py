@@ -77,7 +77,9 @@ def demo(
     directory: Annotated[Path, typer.Argument(help="Where the use case is created.")] = Path("flight-delay"),
     break_it: Annotated[
         str | None,
-        typer.Option("--break", help="On a copy: kill, flip-byte, fahrenheit, leak or poison-rows, and how it is caught."),
+        typer.Option(
+            "--break", help="On a copy: kill, flip-byte, fahrenheit, leak, poison-rows or slow-model, and how it is caught."
+        ),
     ] = None,
 ) -> None:
     """The main job on a year of real flights."""

@@ -22,6 +22,7 @@ from werk.core.ports.model_format import ModelFormat
 from werk.core.ports.object_store import ObjectStore
 from werk.core.ports.table_store import TableStore
 from werk.journal import SqlJournal
+from werk.monitoring import Prices
 from werk.serving import facts as serving_facts
 from werk.workflow import Codec, Engine, Progress, Resource
 from werk.workflow.capture import mask
@@ -57,10 +58,16 @@ class Session:
     settings: Settings
     journal: SqlJournal
 
+    @property
+    def prices(self) -> Prices | None:
+        """The price file [prices]; None when there is none."""
+        return Prices.from_mapping(self.settings.prices) if self.settings.prices else None
+
     def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine:
         of_models = models.model_codec
         codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
-        return Engine(self.p, RESOURCES, (codec,), mask=mask, progress=progress)
+        prices = self.prices
+        return Engine(self.p, {**RESOURCES, "prices": lambda p, context: prices}, (codec,), mask=mask, progress=progress)
 
 
 @contextmanager

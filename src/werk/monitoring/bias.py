@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ METRICS = ("DPL", "DI", "AD", "RD")
 
 @dataclass(frozen=True, slots=True)
 class GroupBias:
-    """None where a metric has nothing to divide by. `errors` are the standard errors of each metric, the others' part included."""
+    """None where a metric has nothing to divide by. `errors` are the standard errors of each, the others' part included."""
 
     rows: int
     positives: int
@@ -95,11 +96,11 @@ def _error(group: Flags, flags: Flags, counted: Flags, blocks: Blocks | None, we
     The larger of what rows and what blocks say: a few blocks may agree by chance, which proves nothing.
     """
     sides, weights = (group & counted, ~group & counted), (1.0, 1.0 if weight is None else weight)
-    alone = np.hypot(*(part * _alone(flags[side]) for side, part in zip(sides, weights, strict=True)))
+    alone = hypot(*(part * _alone(flags[side]) for side, part in zip(sides, weights, strict=True)))
     if blocks is None or not all(side.any() for side in sides):
-        return float(alone)
+        return alone
     parts = [part * _pulls(flags, side, blocks) for side, part in zip(sides, weights, strict=True)]
-    return max(float(alone), _clustered(parts[0] - parts[1], len(np.unique(blocks))))
+    return max(alone, _clustered(parts[0] - parts[1], len(np.unique(blocks))))
 
 
 def _alone(flags: Flags) -> float:

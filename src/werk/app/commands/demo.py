@@ -46,9 +46,12 @@ def _loop(target: Path, began: float) -> Answer:
     for table in TABLES:
         _werk("ingest", f"raw.{table}", f"data/{table}.parquet")
     _title("A deliberately poor model: evaluated, reported, not registered")
-    _refused("run", "training", "-p", "params.rounds=1", "-p", "params.num_leaves=2")
-    _title("A good one: trained on January to June, the last 45 days held out")
-    _werk("run", "training")
+    _refused("run", "training", "-p", "params.rounds=1", "-p", "params.num_leaves=2", "-p", "champion=none")
+    _title("A good one: trained on January to June, the last 45 days held out; the first has no champion to beat")
+    _werk("run", "training", "-p", "champion=none")
+    _title("What features of their time are worth: the same model three times, each time knowing more")
+    _werk("run", "ladder")
+    _rungs()
     _title("Approve: by a second actor with its own token; the approval deploys")
     approvals, token = _approve()
     model = f"{target.name}:1"
@@ -138,6 +141,12 @@ def _verdicts(window: str, model: str) -> None:
         version = model.rpartition(":")[2]
         for row in session.p.journal.rows("monitors", {"window": window, "version": version}, order=("monitor",)):
             print(f"  {row['monitor']!s:<16} {row['verdict']!s:<11} {row['sentence']}")
+
+
+def _rungs() -> None:
+    with opened() as session:
+        for row in session.p.journal.rows("rungs", order=("place",)):
+            print(f"  AUC {row['auc']:.3f}  {row['knows']}")
 
 
 def _a_prediction() -> str:
