@@ -239,6 +239,8 @@ def words(p: Platform) -> tuple[str, str]:
     newest = p.journal.rows("versions", {"model": p.project.name}, order=("-version",), limit=1)
     for row in newest:
         key = baseline_key(ModelVersion(p.project.name, cast("int", row["version"])))
+        if not p.object_store.exists([key]):
+            continue  # its run has not come to its baselines yet
         accepted = Baseline.from_json(json.loads(_object(p, key)))
         return accepted.outcome, accepted.things
     return "positive", "rows"
