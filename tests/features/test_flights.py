@@ -1,16 +1,19 @@
 """The flights template on its own data: what its features are worth, and that one flight gets what a year of them gets."""
 
 import runpy
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 from flights import features as flown
 from flights.known import Held
+from sklearn.metrics import roc_auc_score
 
 import werk
+from werk.adapters.model_format.lightgbm import LightGBMFormat
 from werk.features import Features
+from werk.models import Model, matrix
 
 TEMPLATE = Path(werk.__file__).parent / "templates" / "flights"
 
@@ -51,9 +54,16 @@ def test_a_flight_that_never_leaves_waits_until_it_is_stale(tables: Held) -> Non
     assert never["at"][1] - never["at"][0] == flown.STALE
 
 
+def _auc(model: Model, rows: pl.DataFrame) -> float:
+    scores = LightGBMFormat().predict(model.estimator, matrix(model, rows))
+    return float(roc_auc_score(rows[flown.TARGET].to_numpy(), scores))
+
+
 def test_each_rung_of_the_ladder_is_worth_its_features(year: pl.DataFrame) -> None:
-    ladder = runpy.run_path(str(TEMPLATE / "ladder.py"))["ladder"]
-    schedule, weather, delays = ladder(year).values()
+    pipelines = runpy.run_path(str(TEMPLATE / "pipelines.py"))
+    landed, july = year.drop_nulls(flown.TARGET), datetime(2013, 7, 1, tzinfo=UTC)
+    fit, later = landed.filter(pl.col("sched_dep") < july), landed.filter(pl.col("sched_dep") >= july)
+    schedule, weather, delays = (_auc(pipelines["train_knowing"](fit, knows), later) for knows in pipelines["RUNGS"])
     assert schedule == pytest.approx(0.675, abs=0.01)
     assert weather == pytest.approx(0.741, abs=0.01)
     assert delays >= 0.785

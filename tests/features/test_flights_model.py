@@ -19,7 +19,7 @@ from werk.models.golden import check_golden, load_golden
 from werk.models.metrics import metrics
 
 TEMPLATE = Path(werk.__file__).parent / "templates" / "flights"
-PARAMS = runpy.run_path(str(TEMPLATE / "ladder.py"))["PARAMS"]
+PARAMS = runpy.run_path(str(TEMPLATE / "pipelines.py"))["SMOOTH"]
 ONLY_FORMATS: Any = SimpleNamespace(model_format={"lightgbm": plugins.build("model_format", "lightgbm", {})})
 JULY, OCTOBER = datetime(2013, 7, 1, 4, tzinfo=UTC), datetime(2013, 10, 1, 4, tzinfo=UTC)
 

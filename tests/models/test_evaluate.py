@@ -69,6 +69,17 @@ def fit(frame: pl.DataFrame, rounds: int = 20, **params: object) -> Model:
     return models.fit_lightgbm(frame, target="y", key=["id"], features=["a", "c"], categories=["c"], rounds=rounds, params=params)
 
 
+def said(report: models.Report) -> str:
+    """All of a report but the one thing that is measured with a clock."""
+    return canonical_json({name: value for name, value in report.to_json().items() if name != "latency"})
+
+
+def against(champion: models.Champion, holdout: pl.DataFrame) -> dict[str, Any]:
+    found = models.evaluate(P, fit(rows()), holdout, champion=champion).champion
+    assert found is not None
+    return dict(found)
+
+
 def declared(folder: Path, text: str) -> Path:
     path = folder / "declared.toml"
     path.write_text(text)
@@ -76,13 +87,18 @@ def declared(folder: Path, text: str) -> Path:
 
 
 def test_shuffled_rows_give_the_same_report(tmp_path: Path) -> None:
-    model, champion, holdout = fit(rows()), fit(rows(), rounds=1), rows(seed=1)
+    model, champion, holdout = (
+        fit(rows()),
+        models.Champion("delay:1", fit(rows(), rounds=1), rows().select("id")[:0]),
+        rows(seed=1),
+    )
     golden = declared(tmp_path, GOLDEN)
     mixed = holdout.sample(fraction=1, shuffle=True, seed=3)
     first, second = (
         models.evaluate(P, model, frame, golden=golden, slices=["c"], champion=champion) for frame in (holdout, mixed)
     )
-    assert canonical_json(first.to_json()) == canonical_json(second.to_json())
+    assert said(first) == said(second)
+    assert set(first.latency) == set(second.latency)
     assert models.Report.from_json(first.to_json()).to_json() == first.to_json()
     assert [entry["name"] for entry in first.slices] == ["c=x", "c=y", "c=null"]
     assert sum(int(str(entry["n"])) for entry in first.slices) == first.n
@@ -175,3 +191,44 @@ def test_regression_and_classes_have_their_own_metrics() -> None:
     report = models.evaluate(P, fit(many, objective="multiclass", num_class=3), many)
     assert set(report.metrics) == {"log_loss", "accuracy"}
     assert float(str(report.metrics["accuracy"]["value"])) > 0.9
+
+
+def test_rows_the_champion_was_trained_on_are_left_out_and_counted() -> None:
+    holdout, model = rows(seed=1), fit(rows(), rounds=1)
+    keys = holdout.filter(pl.col("id") % 3 == 0).select("id").sample(fraction=1, shuffle=True, seed=1)
+    some = against(models.Champion("delay:1", model, keys), holdout)
+    fair = against(models.Champion("delay:1", model, keys[:0]), holdout.filter(pl.col("id") % 3 > 0))
+    assert (some["version"], some["n"], some["seen"], some["why"]) == ("delay:1", 1000, 500, None)
+    assert (some["metrics"], some["differences"]) == (fair["metrics"], fair["differences"])
+
+
+def test_a_champion_that_knows_every_row_cannot_be_compared_with() -> None:
+    holdout = rows(seed=1)
+    all_of_them = against(models.Champion("delay:1", fit(rows(), rounds=1), holdout.select("id")), holdout)
+    assert (all_of_them["n"], all_of_them["seen"], all_of_them["differences"]) == (0, 1500, {})
+    assert "delay:1 was trained on all 1,500 rows" in all_of_them["why"]
+
+
+def test_a_champion_whose_rows_are_not_known_is_compared_and_that_is_said() -> None:
+    unknown = against(models.Champion("delay:1", fit(rows(), rounds=1), None), rows(seed=1))
+    assert (unknown["n"], unknown["seen"], unknown["why"]) == (1500, None, None)
+
+
+def test_a_champion_that_asks_for_other_columns_does_not_stop_the_evaluation() -> None:
+    wide = rows().with_columns(gone=pl.col("a") * 2)
+    other = models.fit_lightgbm(wide, target="y", key=["id"], features=["gone"], rounds=2)
+    told = against(models.Champion("delay:1", other, None), rows(seed=1))
+    assert told["differences"] == {}
+    assert "gone" in told["why"]
+    retargeted = models.fit_lightgbm(
+        wide, target="gone", key=["id"], features=["a"], rounds=2, params={"objective": "regression"}
+    )
+    assert "another question" in against(models.Champion("delay:1", retargeted, None), rows(seed=1))["why"]
+
+
+def test_a_model_of_many_trees_answers_more_slowly_and_its_size_is_told() -> None:
+    quick, slow = (models.evaluate(P, fit(rows(), rounds=rounds), rows(n=200, seed=1)).latency for rounds in (5, 3000))
+    assert (quick["rows"], quick["rounds"], slow["rounds"]) == (200, 5, 3000)
+    assert float(str(slow["p50_ms"])) > float(str(quick["p50_ms"])) > 0
+    assert float(str(slow["p95_ms"])) >= float(str(slow["p50_ms"]))
+    assert int(str(slow["size_bytes"])) > 100 * int(str(quick["size_bytes"])) / 5

@@ -52,3 +52,28 @@ def test_golden_attribution_drift() -> None:
     assert check_explanation("July", then, now).verdict == "violation"
     assert check_explanation("July", then, then).verdict == "ok"
     assert check_explanation("July", then, {}).verdict == "cannot say"
+
+
+def test_a_season_in_what_the_model_hardly_uses_is_told_and_no_alarm() -> None:
+    frame, scores, _ = rows()
+    summer = frame.with_columns(junk=pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit(9.0)).otherwise("junk"))
+    said = by_name(check(based(), "July", features=summer, scores=scores))["data quality"]
+    assert said.verdict == "ok"
+    assert "33.4 % of junk lie outside" in said.sentence
+    assert "of what the model leans on" in said.sentence
+
+
+def test_the_same_season_in_what_it_leans_on_is_an_alarm() -> None:
+    frame, scores, _ = rows()
+    summer = frame.with_columns(x=pl.when(pl.int_range(pl.len()) % 30 == 0).then(pl.lit(9.0)).otherwise("x"))
+    said = by_name(check(based(), "July", features=summer, scores=scores))["data quality"]
+    assert (said.verdict, "3.4 % of x lie outside" in said.sentence) == ("violation", True)
+
+
+def test_many_small_troubles_add_up_and_a_dead_sensor_counts_alone() -> None:
+    frame, scores, _ = rows()
+    third = pl.int_range(pl.len()) % 3 == 0
+    dead = by_name(check(based(), "July", features=frame.with_columns(junk=pl.lit(None, pl.Float64)), scores=scores))
+    both = frame.with_columns(junk=pl.when(third).then("junk"), c=pl.when(pl.int_range(pl.len()) % 9 > 0).then("c"))
+    assert dead["data quality"].verdict == "violation"
+    assert by_name(check(based(), "July", features=both, scores=scores))["data quality"].verdict == "violation"

@@ -8,6 +8,7 @@ import pytest
 from werk.pipelines.story import (
     Approval,
     Check,
+    Checked,
     Cost,
     Followed,
     GateVerdict,
@@ -101,11 +102,13 @@ SAMPLE = Story(
     months=tuple(
         Month(window, 28_000 + 11 * at, share, CHAMPION[at], CHALLENGER[at]) for at, (window, share) in enumerate(SHARES.items())
     ),
-    retrain=Retrain(
-        "September",
-        "8.8 % of the flights were late, 19.2 % at acceptance: the monitors started a retraining on January to September.",
-        "flight-delay:1",
-        "flight-delay:2",
+    retrains=(
+        Retrain(
+            "September",
+            "8.8 % of the flights were late, 19.2 % at acceptance: the monitors started a retraining on January to September.",
+            "flight-delay:1",
+            "flight-delay:2",
+        ),
     ),
     verdicts=tuple(said(monitor, window) for monitor in MONITORS for window in SHARES),
     kept=(
@@ -123,6 +126,8 @@ SAMPLE = Story(
             Link("table version", "raw.flights@1", "contract b41c77..."),
             Link("source row", "flights.parquet, row 248,113", "sha256 77ad0c1e..."),
         ),
+        (("carrier", "UA"), ("flight", "1545"), ("dep_delay", "38")),
+        "raw.flights@1 from flights.parquet",
     ),
     approvals=(
         Approval(
@@ -141,8 +146,11 @@ SAMPLE = Story(
     proof=Proof(
         "6f0b2f6de1c7a9d54b8e1b7a5a0d94e6c2f17f7b3c5d6e8f9a0b1c2d3e4f5a6b",
         184,
-        "SHA256:Qm9vdHN0cmFwIGtleSBmaW5nZXJwcmludA",
-        ("werk audit verify", "werk rebuild flight-delay:1 --verify", "werk lineage prd_5f2c9a1be07734d2aa10"),
+        "b0" * 32,
+        (
+            Checked("werk audit verify", "holds: 184 facts in one chain", "Every fact hashed again:"),
+            Checked("werk rebuild flight-delay:1 --verify", "identical"),
+        ),
         "flight-delay:1 was trained again from its recorded inputs in a new process: identical",
     ),
 )
@@ -195,6 +203,8 @@ def test_the_whole_story_is_told() -> None:
     for expected in ("23.8 %", "8.8 %", "334,264", "52,606", "refused", "flight-delay:2", "identical", SAMPLE.proof.head_hash):  # type: ignore[union-attr]
         assert expected in text
     assert "Not yet" not in text
+    assert "holds: 184 facts in one chain" in text
+    assert "The row itself, as it landed in raw.flights@1" in text
 
 
 def test_nothing_is_loaded_run_or_too_large() -> None:
@@ -227,7 +237,7 @@ def test_an_empty_story_says_not_yet_everywhere() -> None:
 
 
 def test_months_without_outcomes_are_drawn_without_numbers() -> None:
-    bare = replace(SAMPLE, months=(Month("July", 3), Month("August", 0, 0.0, 0.5, 0.5)), kept=(), retrain=None)
+    bare = replace(SAMPLE, months=(Month("July", 3), Month("August", 0, 0.0, 0.5, 0.5)), kept=(), retrains=())
     assert "August 0.500" in render(bare)
     assert "no outcome is known" in render(replace(bare, months=(Month("July", 3),)))
 
@@ -253,3 +263,21 @@ def test_a_screen_reader_is_served() -> None:
 def test_the_story_is_plain_json() -> None:
     assert json.loads(json.dumps(asdict(SAMPLE)))["project"] == "flight-delay"
     assert render(SAMPLE) == render(SAMPLE)
+
+
+def test_what_ranks_right_is_said_in_cases_of_a_hundred() -> None:
+    text = " ".join(Tree(render(SAMPLE)).text)
+    assert "it gave the late one the higher risk in 73 to 80 of 100 cases (guessing: 50)" in text
+
+
+def test_two_retrainings_are_both_told_and_both_drawn() -> None:
+    again = (*SAMPLE.retrains, Retrain("November", "10.2 % were late", "flight-delay:2", "flight-delay:3"))
+    tree = Tree(render(replace(SAMPLE, retrains=again)))
+    assert sum(attributes.get("class") == "retrain" for _, attributes in tree.tags) == 2
+    assert "by themselves, and again in November." in " ".join(tree.text)
+
+
+def test_a_model_that_met_other_rules_leaves_its_cells_empty() -> None:
+    old = GateVerdict("flight-delay:0", True, (Rule("auc", True, "0.8"),))
+    page = render(replace(SAMPLE, gates=(*SAMPLE.gates, old)))
+    assert "Each rule&#x27;s answer for each model" in page

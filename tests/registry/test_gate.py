@@ -76,6 +76,12 @@ def test_nan_can_be_written_as_json() -> None:
         ({"calibration": {"max": 0.1}}, {"metrics": {}}),
         ({"champion": {"metric": "auc"}}, {"metrics": {"auc": 0.8}}),
         ({"champion": {"metric": "auc"}}, {"metrics": {"auc": 0.8}, "champion": {}}),
+        (
+            {"champion": {"metric": "auc"}},
+            {"metrics": {"auc": 0.8}, "champion": {"why": "d:1 was trained on all 9 rows.", "metrics": {}, "differences": {}}},
+        ),
+        ({"latency": {"p95_ms": {"max": 1}}}, REPORT),
+        ({"latency": {"p95_ms": {"max": 1}}}, {"latency": {}}),
     ],
 )
 def test_missing_input_is_not_checked_and_fails_by_default(gate: dict[str, Any], report: dict[str, Any]) -> None:
@@ -240,3 +246,31 @@ def test_any_report_gets_a_decision_and_the_same_one_again(report: dict[str, Any
     assert not decision.passed, "none of these has an interval for auc"
     assert decide(WHOLE, report).rules_json() == decision.rules_json()
     assert all(rule.sentence and rule.rule for rule in decision.rules)
+
+
+SLOW = {"latency": {"p50_ms": 1.2, "p95_ms": 2.25, "rows": 300, "size_bytes": 9_427_983, "rounds": 25_000}}
+
+
+def test_a_slow_model_is_refused_with_what_it_took_and_why() -> None:
+    rule = verdict({"latency": {"p95_ms": {"max": 0.5}}}, SLOW)
+    assert (rule.rule, rule.passed, rule.value, rule.threshold) == ("latency.p95_ms.max", False, 2.25, 0.5)
+    assert "2.25" in rule.sentence
+    assert "25,000 rounds" in rule.sentence
+    assert "9.4 MB" in rule.sentence
+    assert verdict({"latency": {"p95_ms": {"max": 2.25}}}, SLOW).passed
+
+
+def test_the_champion_is_named_with_the_rows_that_were_fair() -> None:
+    compared = {"version": "d:1", "n": 900, "seen": 100, "why": None, "differences": {"auc": {"value": 0.01, "low": -0.002}}}
+    rule = verdict({"champion": {"metric": "auc", "on": "low", "tolerance": 0.01}}, {"champion": compared})
+    assert rule.passed
+    assert "d:1" in rule.sentence
+    assert "900 rows" in rule.sentence
+    assert "100 others left out, as d:1 was trained on them" in rule.sentence
+    unknown = verdict({"champion": {"metric": "auc"}}, {"champion": {**compared, "seen": None}})
+    assert "whether d:1 was trained on some of them is not known" in unknown.sentence
+
+
+def test_why_a_champion_could_not_be_compared_is_passed_on() -> None:
+    why = {"version": "d:1", "n": 0, "seen": 9, "why": "d:1 was trained on all 9 rows.", "metrics": {}, "differences": {}}
+    assert verdict({"champion": {"metric": "auc"}}, {"champion": why}).sentence == "Not checked: d:1 was trained on all 9 rows."

@@ -83,7 +83,9 @@ def demo(
     directory: Annotated[Path, typer.Argument(help="Where the use case is created.")] = Path("flight-delay"),
     break_it: Annotated[
         str | None,
-        typer.Option("--break", help="On a copy: kill, flip-byte, fahrenheit, leak or poison-rows, and how it is caught."),
+        typer.Option(
+            "--break", help="On a copy: kill, flip-byte, fahrenheit, leak, poison-rows or slow-model, and how it is caught."
+        ),
     ] = None,
     serve: Annotated[
         bool | None, typer.Option("--serve/--no-serve", help="Let the server stay up at the end (default: on a terminal).")

@@ -26,6 +26,7 @@ from werk.core.ports.model_format import ModelFormat
 from werk.core.ports.object_store import ObjectStore
 from werk.core.ports.table_store import TableStore
 from werk.journal import SqlJournal
+from werk.monitoring import Prices
 from werk.serving import facts as serving_facts
 from werk.workflow import Codec, Pipeline, Resource
 from werk.workflow.capture import mask
@@ -61,11 +62,17 @@ class Session:
     settings: Settings
     journal: SqlJournal
 
+    @property
+    def prices(self) -> Prices | None:
+        """The price file [prices]; None when there is none."""
+        return Prices.from_mapping(self.settings.prices) if self.settings.prices else None
+
     def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine[Pipeline]:
         """What [engine] names, built on this platform."""
-        of_models = models.model_codec
+        of_models, prices = models.model_codec, self.prices
         codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
-        bound = {"p": self.p, "resources": RESOURCES, "codecs": (codec,), "mask": mask, "progress": progress}
+        resources = {**RESOURCES, "prices": lambda p, context: prices}
+        bound = {"p": self.p, "resources": resources, "codecs": (codec,), "mask": mask, "progress": progress}
         return cast("Engine[Pipeline]", _built(self.settings, "engine", **bound))
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from werk.models.compiled import Model, ServedModel, canonical_hash, model_json, restored
-    from werk.models.evaluate import Report, compare, evaluate
+    from werk.models.evaluate import Champion, Report, compare, evaluate
     from werk.models.explain import explain, importance
     from werk.models.fit import fit_lightgbm, fit_logistic, matrix, model_codec, predict
     from werk.models.metrics import Interval, auc
     from werk.models.package import Package, load_package, package
 
 __all__ = [
+    "Champion",
     "Interval",
     "Model",
     "Package",
@@ -40,7 +41,7 @@ __all__ = [
 
 _HOME = {
     "compiled": ("Model", "ServedModel", "canonical_hash", "model_json", "restored"),
-    "evaluate": ("Report", "compare", "evaluate"),
+    "evaluate": ("Champion", "Report", "compare", "evaluate"),
     "explain": ("explain", "importance"),
     "fit": ("fit_lightgbm", "fit_logistic", "matrix", "model_codec", "predict"),
     "metrics": ("Interval", "auc"),

@@ -84,6 +84,7 @@ class Holdout:
     task: str
     scores: Floats
     labels: Floats
+    target: str = ""
 
 
 def load_behaviour(path: Path) -> list[BehaviourTest]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,38 @@ import polars as pl
 from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import InputError, unknown
 from werk.core.platform import Platform
-from werk.core.ports.model_format import Explains
+from werk.core.ports.model_format import Explains, ModelFormat
 from werk.models.behaviour import Holdout, check_behaviour, load_behaviour
 from werk.models.compiled import Model, canonical_hash
 from werk.models.explain import explain, importance
-from werk.models.fit import Rows, by_key, predict
+from werk.models.fit import Rows, by_key, matrix, predict
 from werk.models.golden import check_golden, load_golden
 from werk.models.metrics import Interval, auc_difference, calibration, checked_labels, losses, mean, metrics
 
 Entry = Mapping[str, JSON]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _EXPLAINED_ROWS = 1000
+_TIMED_ROWS, _TIMED_TIMES = 300, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version to be not worse than; `trained_on` are the keys of the rows it learnt from, None when nobody knows."""
+
+    version: str
+    model: Model
+    trained_on: pl.DataFrame | None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """Plain JSON all the way down. A metric is `{value, low, high}`, null where the rows cannot tell.
 
-    `slices` and `bias` hold one entry per value of a column; `champion` is null when there was none to compare with, else
-    its `canonical_hash`, `metrics` and `differences` (ours minus its, paired on the same rows). `importance` are shares.
+    `slices` and `bias` hold one entry per value of a column. `champion` is null when there was none to compare with, else its
+    `version`, `canonical_hash`, `metrics` and `differences` (ours minus its, paired) on the `n` rows that it was not trained
+    on; `seen` were left out (null: nobody knows), and `why` says why nothing could be compared. `importance` are shares.
+    `latency` is measured with a clock and says `p50_ms` and `p95_ms` of one row; all else is the same for the same rows.
     """
 
     model: str
@@ -48,6 +63,7 @@ class Report:
     canonical_hash: str
     champion: Entry | None
     importance: Mapping[str, float]
+    latency: Entry
 
     def to_json(self) -> dict[str, JSON]:
         return dict(json.loads(canonical_json(asdict(self))))
@@ -71,9 +87,9 @@ def evaluate(
     golden: Path | None = None,
     behaviour: Path | None = None,
     slices: Sequence[str] = (),
-    champion: Model | None = None,
+    champion: Champion | None = None,
 ) -> Report:
-    """The report of a model on a holdout with outcomes; equal rows give an equal report in whatever order they come."""
+    """The report of a model on a holdout with outcomes; but for `latency`, equal rows give an equal report in any order."""
     seen = measured(p, model, holdout)
     form = p.model_format[model.format]
     return Report(
@@ -90,6 +106,7 @@ def evaluate(
         canonical_hash=canonical_hash(form, model),
         champion=_against(p, champion, seen) if champion else None,
         importance=_shares(p, model, seen.rows),
+        latency=_latency(form, model, seen.rows),
     )
 
 
@@ -110,7 +127,7 @@ def measured(p: Platform, model: Model, holdout: Rows) -> Holdout:
     scores = predict(p, model, rows)
     labels = rows[model.target].cast(pl.Float64).fill_null(np.nan).to_numpy()
     checked_labels(kind_of(model), scores, labels)
-    return Holdout(rows, kind_of(model), scores, labels)
+    return Holdout(rows, kind_of(model), scores, labels, model.target)
 
 
 def kind_of(model: Model) -> str:
@@ -163,14 +180,48 @@ def _groups(seen: Holdout, column: str) -> list[tuple[str | None, np.ndarray[Any
     return [(value, texts.eq_missing(pl.Series([value], dtype=pl.String)).to_numpy()) for value in values]
 
 
-def _against(p: Platform, champion: Model, seen: Holdout) -> Entry:
+def _against(p: Platform, champion: Champion, seen: Holdout) -> Entry:
+    """On the rows that are new to both: on those it was trained on the champion would have an advantage."""
+    fair = _new_to(champion, seen.rows)
+    told: dict[str, JSON] = {
+        "version": champion.version,
+        "canonical_hash": canonical_hash(p.model_format[champion.model.format], champion.model),
+        "n": int(fair.sum()),
+        "seen": None if champion.trained_on is None else int((~fair).sum()),
+    }
+    why = _unlike(champion, seen) if fair.any() else f"{champion.version} was trained on all {len(fair):,} rows of this hold-out."
+    try:
+        compared = None if why else _compared(p, champion.model, _part(seen, fair))
+    except InputError as unlike:
+        why, compared = f"{champion.version} cannot answer these rows: {unlike.message}", None
+    return {**told, "why": why, **(compared or {"metrics": {}, "differences": {}})}
+
+
+def _new_to(champion: Champion, rows: pl.DataFrame) -> Flags:
+    new = np.ones(len(rows), dtype=np.bool_)
+    if champion.trained_on is not None:
+        key = champion.trained_on.columns
+        kept = champion.trained_on.cast({name: rows.schema[name] for name in key}, strict=False).unique()
+        at = rows.select(key).with_row_index("_row").join(kept, on=key, how="semi")["_row"]
+        new[at.to_numpy()] = False
+    return new
+
+
+def _unlike(champion: Champion, seen: Holdout) -> str | None:
+    ours, theirs = (seen.task, seen.target), (kind_of(champion.model), champion.model.target)
+    return None if ours == theirs else f"{champion.version} answers another question ({theirs[0]} '{theirs[1]}')."
+
+
+def _part(seen: Holdout, where: Flags) -> Holdout:
+    return replace(seen, rows=seen.rows.filter(pl.Series(where)), scores=seen.scores[where], labels=seen.labels[where])
+
+
+def _compared(p: Platform, champion: Model, seen: Holdout) -> dict[str, JSON]:
     theirs = predict(p, champion, seen.rows)
     if theirs.shape != seen.scores.shape:
-        raise InputError("The champion answers another question.", code="compare-unlike", hint="Compare models of one task.")
-    gaps = _differences(seen, theirs)
-    identity = canonical_hash(p.model_format[champion.format], champion)
+        raise InputError("it knows other classes.", code="compare-unlike", hint="Compare models of one task.")
     told = metrics(seen.task, theirs, seen.labels)
-    return {"canonical_hash": identity, "metrics": _as_json(told), "differences": _as_json(gaps)}
+    return {"metrics": {**_as_json(told)}, "differences": {**_as_json(_differences(seen, theirs))}}
 
 
 def _differences(seen: Holdout, theirs: np.ndarray[Any, Any]) -> dict[str, Interval]:
@@ -180,14 +231,37 @@ def _differences(seen: Holdout, theirs: np.ndarray[Any, Any]) -> dict[str, Inter
 
 
 def _shares(p: Platform, model: Model, rows: pl.DataFrame) -> dict[str, float]:
-    """Of the attributions of a sample that other rows cannot move: those whose key hashes lowest. Empty if unsupported."""
+    """Of the attributions of a sample. Empty if unsupported."""
     if not isinstance(p.model_format[model.format], Explains) or kind_of(model) == "multiclass" or not len(rows):
         return {}
-    texts = [canonical_json([str(part) for part in key]).encode() for key in rows.select(model.key).iter_rows()]
-    lowest = np.argsort([hashlib.blake2b(text, digest_size=16).hexdigest() for text in texts], kind="stable")[:_EXPLAINED_ROWS]
-    sizes = importance(explain(p, model, rows[np.sort(lowest)]), model)
+    sizes = importance(explain(p, model, _sampled(model, rows, _EXPLAINED_ROWS)), model)
     total = sum(sizes.values())
     return {name: size / total for name, size in sizes.items()} if total else sizes
+
+
+def _sampled(model: Model, rows: pl.DataFrame, size: int) -> pl.DataFrame:
+    """Rows that other rows cannot move: those whose key hashes lowest."""
+    texts = [canonical_json([str(part) for part in key]).encode() for key in rows.select(model.key).iter_rows()]
+    lowest = np.argsort([hashlib.blake2b(text, digest_size=16).hexdigest() for text in texts], kind="stable")[:size]
+    return rows[np.sort(lowest)]
+
+
+def _latency(form: ModelFormat, model: Model, rows: pl.DataFrame) -> Entry:
+    """One row at a time, as a server asks the packaged model; of each row the fastest of three answers counts, so that a
+    busy machine is not held against the model."""
+    packaged = form.dump(model.estimator)
+    served, values = form.load(packaged), matrix(model, _sampled(model, rows, _TIMED_ROWS))
+    asked = [values[at : at + 1] for at in range(len(values))]
+    best = np.min([[_seconds(form, served, row) for row in asked] for _ in range(_TIMED_TIMES)], axis=0) * 1000
+    told: dict[str, JSON] = {f"p{part}_ms": float(np.percentile(best, part)) if asked else None for part in (50, 95)}
+    rounds = model.params.get("rounds")
+    return {**told, "rows": len(asked), "size_bytes": len(packaged), "rounds": rounds if isinstance(rounds, int) else None}
+
+
+def _seconds(form: ModelFormat, served: object, row: Floats) -> float:
+    began = time.perf_counter()
+    form.predict(served, row)
+    return time.perf_counter() - began
 
 
 def _as_json(found: Mapping[str, Interval]) -> dict[str, dict[str, JSON]]:

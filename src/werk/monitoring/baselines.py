@@ -24,7 +24,8 @@ Floats = NDArray[np.float64]
 class Baseline:
     """`frame_columns` are all columns the frame had, `features` profiles those the model uses.
 
-    `decision` is the score from which a prediction counts as positive: by default as many rows as were positive.
+    `decision` is the score from which a prediction counts as positive: by default as many rows as were positive. `blocks` is
+    how many days the rows came from, None when that is not known.
     `label_share` is None and `metrics` and `groups` are empty when no outcome was known. `per_window` is how many rows a
     window usually has. `outcome` and `things` are the words the sentences use: "late", "flights".
     """
@@ -42,6 +43,14 @@ class Baseline:
     per_window: float | None = None
     outcome: str = "positive"
     things: str = "rows"
+    blocks: int | None = None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Each feature's share of the importance; equal shares when none is known."""
+        raw = {name: max(0.0, self.importance.get(name, 0.0)) for name in self.features}
+        total = sum(raw.values())
+        return {name: weight / total if total else 1 / len(raw) for name, weight in raw.items()}
 
     def to_json(self) -> dict[str, JSON]:
         return {
@@ -59,6 +68,7 @@ class Baseline:
             "per_window": self.per_window,
             "outcome": self.outcome,
             "things": self.things,
+            "blocks": self.blocks,
         }
 
     @classmethod
@@ -92,8 +102,11 @@ def baseline(
     decision: float | None = None,
     outcome: str = "positive",
     things: str = "rows",
+    blocks: pl.Series | None = None,
 ) -> Baseline:
     """Profiles of `columns`, of the scores and of how good they were; labels are 0, 1 or missing (NaN, None).
+
+    `blocks` says which rows share what moves them all: the day, for most.
 
     `features` are the accepted rows, one score each. `training`, when given, are the rows whose features are profiled: the
     hold-out says how good a model is, all of its training rows say what it knows.
@@ -102,7 +115,7 @@ def baseline(
     absent = [name for name in columns if name not in known_rows.columns]
     if absent:
         raise InputError(f"The rows have no column '{absent[0]}'.", code="column-unknown", hint="Name the model's features.")
-    rows = rows_of(features, scores, labels, groups)
+    rows = rows_of(features, scores, labels, groups, blocks)
     known = rows.labels[rows.known]
     share = float(known.mean()) if len(known) else None
     cut = _decision(rows.scores, share) if decision is None else decision
@@ -120,16 +133,23 @@ def baseline(
         per_window=per_window,
         outcome=outcome,
         things=things,
+        blocks=rows.block_count,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A window's scores, outcomes (NaN = not known) and groups, all of one length."""
+    """A window's scores, outcomes (NaN = not known), groups and numbered blocks, all of one length."""
 
     scores: Floats
     labels: Floats
     groups: NDArray[np.str_] | None
+    blocks: NDArray[np.int64] | None = None
+
+    @property
+    def block_count(self) -> int | None:
+        """How many blocks the rows with known outcomes come from."""
+        return None if self.blocks is None else len(np.unique(self.blocks[self.known]))
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -147,7 +167,8 @@ class Rows:
         if self.groups is None:
             return {}
         known = self.known
-        return bias.by_group(self.groups[known], self.labels[known] == 1, self.scores[known] >= decision)
+        blocks = None if self.blocks is None else self.blocks[known]
+        return bias.by_group(self.groups[known], self.labels[known] == 1, self.scores[known] >= decision, blocks)
 
 
 def rows_of(
@@ -155,15 +176,17 @@ def rows_of(
     scores: NDArray[np.floating],
     labels: NDArray[np.generic] | None,
     groups: pl.Series | None,
+    blocks: pl.Series | None = None,
 ) -> Rows:
-    for what, given in (("scores", scores), ("labels", labels), ("groups", groups)):
+    for what, given in (("scores", scores), ("labels", labels), ("groups", groups), ("blocks", blocks)):
         if given is not None and len(given) != features.height:
             raise InputError(
                 f"There are {len(given)} {what} for {features.height} rows.", code="rows-differ", hint="Give one per row."
             )
     outcomes = np.full(features.height, np.nan) if labels is None else _numbers(labels)
     named = None if groups is None else groups.cast(pl.String).fill_null("(none)").to_numpy().astype(str)
-    return Rows(_numbers(scores), outcomes, named)
+    numbered = None if blocks is None else (blocks.rank("dense").fill_null(0)).cast(pl.Int64).to_numpy()
+    return Rows(_numbers(scores), outcomes, named, numbered)
 
 
 def _numbers(values: NDArray[np.generic]) -> Floats:

@@ -1,12 +1,14 @@
 """Whether one group fares differently from all others, by the metrics of SageMaker Clarify and under their names.
 
-`d` is the group looked at, `a` are all others. Positive means: label or prediction 1.
+`d` is the group looked at, `a` are all others. Positive means: label or prediction 1. Rows of one block (a day) share what
+moves them all, a storm say, so that blocks and not rows are the observations that chance is told from (Cameron and Miller 2015).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +16,13 @@ from numpy.typing import NDArray
 from werk.core.canonical import JSON
 
 Flags = NDArray[np.bool_]
+Blocks = NDArray[np.int64]
 METRICS = ("DPL", "DI", "AD", "RD")
 
 
 @dataclass(frozen=True, slots=True)
 class GroupBias:
-    """None where a metric has nothing to divide by. `errors` are the standard errors of each metric."""
+    """None where a metric has nothing to divide by. `errors` are the standard errors of each, the others' part included."""
 
     rows: int
     positives: int
@@ -59,19 +62,22 @@ def rd(group: Flags, label: Flags, predicted: Flags) -> float | None:
     return _minus(_share(predicted[~group & label]), _share(predicted[group & label]))
 
 
-def by_group(groups: NDArray[np.str_], label: Flags, predicted: Flags) -> dict[str, GroupBias]:
-    """Every group against all others; a single group has no others and all its metrics are None."""
-    return {str(name): _of(groups == name, label, predicted) for name in np.unique(groups)}
+def by_group(groups: NDArray[np.str_], label: Flags, predicted: Flags, blocks: Blocks | None = None) -> dict[str, GroupBias]:
+    """Every group against all others; a single group has no others and all its metrics are None.
+
+    `blocks` numbers from 0 the block of each row; None when every row stands for itself.
+    """
+    return {str(name): _of(groups == name, label, predicted, blocks) for name in np.unique(groups)}
 
 
-def _of(group: Flags, label: Flags, predicted: Flags) -> GroupBias:
+def _of(group: Flags, label: Flags, predicted: Flags, blocks: Blocks | None) -> GroupBias:
     found = dpl(group, label), di(group, predicted), ad(group, label, predicted), rd(group, label, predicted)
-    base = _share(predicted[~group])
+    every, base = np.ones(len(group), dtype=bool), _share(predicted[~group])
     errors = {
-        "DPL": _error(label[group]),
-        "DI": _error(predicted[group]) / base if base else 0.0,
-        "AD": _error((label == predicted)[group]),
-        "RD": _error(predicted[group & label]),
+        "DPL": _error(group, label, every, blocks),
+        "DI": _error(group, predicted, every, blocks, found[1]) / base if base else 0.0,
+        "AD": _error(group, label == predicted, every, blocks),
+        "RD": _error(group, predicted, label, blocks),
     }
     return GroupBias(int(group.sum()), int((group & label).sum()), *found, errors)
 
@@ -84,7 +90,31 @@ def _minus(a: float | None, d: float | None) -> float | None:
     return None if a is None or d is None else a - d
 
 
-def _error(flags: Flags) -> float:
-    """Standard error of the group's share; with Laplace's two rows, so that all-equal flags have one too."""
+def _error(group: Flags, flags: Flags, counted: Flags, blocks: Blocks | None, weight: float | None = None) -> float:
+    """Standard error of the group's share minus `weight` (1) times the others', among the rows `counted`.
+
+    The larger of what rows and what blocks say: a few blocks may agree by chance, which proves nothing.
+    """
+    sides, weights = (group & counted, ~group & counted), (1.0, 1.0 if weight is None else weight)
+    alone = hypot(*(part * _alone(flags[side]) for side, part in zip(sides, weights, strict=True)))
+    if blocks is None or not all(side.any() for side in sides):
+        return alone
+    parts = [part * _pulls(flags, side, blocks) for side, part in zip(sides, weights, strict=True)]
+    return max(alone, _clustered(parts[0] - parts[1], len(np.unique(blocks))))
+
+
+def _alone(flags: Flags) -> float:
+    """Standard error of a share of rows that know nothing of each other; with Laplace's two rows, also for all-equal flags."""
     p = (flags.sum() + 1) / (len(flags) + 2)
     return float(np.sqrt(p * (1 - p) / (len(flags) + 2)))
+
+
+def _pulls(flags: Flags, side: Flags, blocks: Blocks) -> NDArray[np.float64]:
+    """How far each block pulls the share of a side, from whole numbers, so that the order of rows is no matter."""
+    size = int(blocks.max()) + 1
+    hits, rows = (np.bincount(blocks[where], minlength=size) for where in (side & flags, side))
+    return np.asarray((hits - rows * flags[side].mean()) / side.sum(), dtype=np.float64)
+
+
+def _clustered(pulls: NDArray[np.float64], count: int) -> float:
+    return float(np.sqrt((pulls**2).sum() * count / (count - 1))) if count > 1 else 0.0

@@ -9,6 +9,7 @@ from werk.core.canonical import JSON
 from werk.core.errors import InputError, unknown
 from werk.core.nouns import Usage
 from werk.monitoring.verdict import COST, MonitorVerdict, cannot_say
+from werk.monitoring.words import euros
 
 HOUR_S = 3600
 
@@ -52,9 +53,9 @@ def cost_line(window: str, usages: Iterable[Usage], prices: Prices | None) -> Mo
     total = sum(map(prices.eur, spent))
     values["eur"] = total
     if prices.window_eur is not None and total > prices.window_eur:
-        sentence = f"{window}: {took} cost {total:.4f} EUR, over the budget of {prices.window_eur:.4f} EUR"
+        sentence = f"{window}: {took} cost {euros(total)}, over the budget of {euros(prices.window_eur)}"
         return MonitorVerdict(COST, window, "violation", sentence, values)
-    return MonitorVerdict(COST, window, "ok", f"{window}: {took} cost {total:.4f} EUR", values)
+    return MonitorVerdict(COST, window, "ok", f"{window}: {took} cost {euros(total)}", values)
 
 
 def _price(name: str, value: object) -> float:

@@ -32,7 +32,7 @@ def shift(then: Profile, now: Counts, limits: Thresholds) -> float | None:
 
 def check_features(baseline: Baseline, window: str, cells: Mapping[str, Counts], limits: Thresholds) -> MonitorVerdict:
     """Violated when columns holding `limits.importance` of the importance moved; a moved useless one is only listed."""
-    weights = _weights(baseline)
+    weights = baseline.weights
     sizes = {name: shift(then, cells[name], limits) if name in cells else None for name, then in baseline.features.items()}
     moved = sorted((n for n, size in sizes.items() if size is not None and size >= limits.psi), key=lambda n: (-weights[n], n))
     unjudged = [name for name, size in sizes.items() if size is None]
@@ -52,10 +52,3 @@ def check_features(baseline: Baseline, window: str, cells: Mapping[str, Counts],
     verdict: Verdict = "violation" if share >= limits.importance else "ok"
     bound = f" (limit {percent(limits.importance)})" if moved else ""
     return MonitorVerdict(FEATURE_DRIFT, window, verdict, f"{window}: {told}{bound}{note}", values)
-
-
-def _weights(baseline: Baseline) -> dict[str, float]:
-    """Each feature's share of the importance; equal shares when none is known."""
-    raw = {name: max(0.0, baseline.importance.get(name, 0.0)) for name in baseline.features}
-    total = sum(raw.values())
-    return {name: weight / total if total else 1 / len(raw) for name, weight in raw.items()}

@@ -31,14 +31,15 @@ def check(
     groups: pl.Series | None = None,
     importance: Mapping[str, float] | None = None,
     thresholds: Thresholds | None = None,
+    blocks: pl.Series | None = None,
 ) -> list[MonitorVerdict]:
     """Data quality, feature drift, prediction drift, model quality, bias and explanation drift, in this order.
 
-    Labels are 0, 1 or missing (NaN, None). A check that lacks its input says "cannot say". `values["input"]` of every
-    verdict is a digest of what was counted, so that the same rows give the same facts.
+    Labels are 0, 1 or missing (NaN, None); `blocks` are as in `baseline`. A check that lacks its input says "cannot say".
+    `values["input"]` of every verdict is a digest of what was counted, so that the same rows give the same facts.
     """
     limits, cells = thresholds or Thresholds(), counted(baseline, features)
-    rows = rows_of(features, scores, labels, groups)
+    rows = rows_of(features, scores, labels, groups, blocks)
     verdicts = [
         check_data(baseline, window, features, cells, limits),
         check_features(baseline, window, cells, limits),

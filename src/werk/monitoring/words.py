@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
 
 
 def percent(share: float) -> str:
@@ -21,6 +22,16 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "none"
+
+
+def euros(eur: float) -> str:
+    """
+    >>> euros(0.0000283), euros(12.5), euros(0.0)
+    ('0.000028 EUR', '12.50 EUR', '0 EUR')
+    """
+    if not eur or eur >= 0.01:
+        return f"{eur:,.2f} EUR" if eur else "0 EUR"
+    return f"{eur:.{1 - floor(log10(eur))}f} EUR"
 
 
 def count(number: float, things: str) -> str:

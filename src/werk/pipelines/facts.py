@@ -12,7 +12,16 @@ _TREES = ("params", "metrics", "snapshots", "usage")
 
 def _stored(fact: Fact) -> Iterable[Change]:
     body = fact.body or {}
-    yield Upsert({"run": fact.subject, **{name: body.get(name) for name in (*_TEXTS, "version", *_TREES)}})
+    yield Upsert({"run": fact.subject, **{name: body.get(name) for name in (*_TEXTS, "version", *_TREES, "eur")}})
+
+
+def _measured(fact: Fact) -> Iterable[Change]:
+    body = fact.body or {}
+    said = {name: body[name] for name in ("place", "knows", "rows", *_INTERVAL)}
+    yield Upsert({"model": fact.subject, "run": fact.run or "", **said})
+
+
+_INTERVAL = ("auc", "low", "high")
 
 
 _COMPARED = ("auc_a", "auc_b", "difference", "low", "high")
@@ -68,10 +77,25 @@ PROJECTIONS = (
             *(Column(name) for name in _TEXTS),
             Column("version", "int"),
             *(Column(name, "json") for name in _TREES),
+            Column("eur", "real"),
         ),
         key=("run",),
         kinds=("metadata.stored",),
         apply=_stored,
         index=(("model", "version"),),
+    ),
+    Projection(
+        name="rungs",
+        columns=(
+            Column("model"),
+            Column("place", "int"),
+            Column("knows"),
+            Column("rows", "int"),
+            *(Column(name, "real") for name in _INTERVAL),
+            Column("run"),
+        ),
+        key=("model", "place"),
+        kinds=("rung.measured",),
+        apply=_measured,
     ),
 )

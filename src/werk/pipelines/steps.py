@@ -13,12 +13,14 @@ import polars as pl
 from werk import data, governance, models, monitoring, registry
 from werk.core.canonical import JSON, canonical_json, sha256_hex
 from werk.core.journal import NewFact, Row
-from werk.core.nouns import ModelVersion
+from werk.core.nouns import ModelVersion, Usage
 from werk.core.platform import Platform
 from werk.models import Model, Report
-from werk.monitoring import Baseline
+from werk.monitoring import Baseline, Prices
 from werk.pipelines import probe
+from werk.pipelines.champion import check_pinned, pinned_champion
 from werk.serving.deploy import deploy as deploy_version
+from werk.serving.facts import record_predictions
 from werk.serving.score import score
 from werk.workflow import StepContext, step
 
@@ -27,17 +29,30 @@ SERVING = ".werk/serving"
 
 
 @step("model-evaluation")
-def evaluate(model: Model, holdout: pl.DataFrame, slices: tuple[str, ...] = (), *, p: Platform, context: StepContext) -> Report:
-    """Metrics with intervals, slices, golden points and behaviour tests on rows the model has not seen."""
-    golden, behaviour = context.root / "golden.toml", context.root / "behaviour.toml"
-    return models.evaluate(p, model, holdout, golden=_if_there(golden), behaviour=_if_there(behaviour), slices=slices)
+def evaluate(
+    model: Model,
+    holdout: pl.DataFrame,
+    slices: tuple[str, ...] = (),
+    champion: str | None = None,
+    *,
+    p: Platform,
+    context: StepContext,
+) -> Report:
+    """Metrics with intervals, slices, golden points and behaviour tests on rows the model has not seen.
+
+    `champion` is the version to compare with, None when there is none. Give it as a pipeline's parameter
+    `champion: str | None = "NAME@champion"`: what that means is written down when the run starts.
+    """
+    golden, behaviour = (_if_there(context.root / name) for name in ("golden.toml", "behaviour.toml"))
+    against = pinned_champion(p, champion) if champion else None
+    return models.evaluate(p, model, holdout, golden=golden, behaviour=behaviour, slices=slices, champion=against)
 
 
 @step("register-model", cache=False)
 def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platform, context: StepContext) -> ModelVersion:
     """Register the model if the gate lets it pass; its report is stored either way. `Refused` names the rule that failed."""
-    name, stored = p.project.name, report.to_json()
-    decision = registry.decide(registry.Gate.load(context.root / gate), stored)
+    name, stored, rules = p.project.name, report.to_json(), registry.Gate.load(context.root / gate)
+    decision = registry.decide(rules, stored)
     text = canonical_json(stored)
     report_key = f"reports/{sha256_hex(text)}.json"
     p.object_store.put({report_key: text.encode()}, if_absent=True)
@@ -51,6 +66,8 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     if twin is not None and decision.passed:
         probe.record(p, twin, model, context.run)
         return twin
+    if decision.passed and rules.champion and report.champion is None:
+        check_pinned(p, context.run)
     if not decision.passed:
         package_key, manifest = "", ""
     else:
@@ -98,6 +115,7 @@ def monitor(
         scores=scores,
         labels=labels,
         groups=_groups(model, holdout),
+        blocks=_days(model, holdout),
         importance=models.importance(models.explain(p, model, sample(holdout, model)), model),
         outcome=outcome,
         things=things,
@@ -108,7 +126,9 @@ def monitor(
 
 
 @step("store-metadata", cache=False)
-def store_metadata(version: ModelVersion, report: Report, *, p: Platform, context: StepContext) -> dict[str, str]:
+def store_metadata(
+    version: ModelVersion, report: Report, *, p: Platform, context: StepContext, prices: Prices | None
+) -> dict[str, str]:
     """One row that answers params, metrics, lineage and cost of this run by a single query."""
     run = p.journal.rows("runs", {"run": context.run})[0]
     steps = p.journal.rows("steps", {"run": context.run})
@@ -123,7 +143,8 @@ def store_metadata(version: ModelVersion, report: Report, *, p: Platform, contex
         "params": run["params"],
         "metrics": report.to_json()["metrics"],
         "snapshots": list(snapshots_of(p, context.run)),
-        "usage": _total(steps),
+        "usage": {**_total(steps)},
+        "eur": prices.eur(Usage(peak_bytes=0, **_total(steps))) if prices else None,
     }
     p.journal.append([NewFact("metadata.stored", context.run, body, dedupe_key=f"metadata/{context.run}")])
     return {"run": context.run}
@@ -140,6 +161,7 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     once = f"{mv}/{window}/{context.inputs['rows']}"
     written = data.write(p, PREDICTIONS, scored, once=(once, 1), notes={"model": str(mv), "window": window})
     context.wrote(written)
+    record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
     return scored
 
 
@@ -158,10 +180,35 @@ def check(scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, 
         scores=scored["score"].to_numpy(),
         labels=labels,
         groups=_groups(loaded, ordered),
+        blocks=_days(loaded, ordered),
         importance=models.importance(models.explain(p, loaded, sample(ordered, loaded)), loaded),
     )
     monitoring.record(p, mv, verdicts, context.run)
     return [verdict.sentence for verdict in verdicts]
+
+
+@step("cost-monitoring", cache=False)
+def cost(model: str, window: str, *, p: Platform, context: StepContext, prices: Prices | None) -> str:
+    """What the window took so far, in EUR by the price file, as the line of the monitor `cost`: the last step of a pipeline.
+
+    A step from the cache counts with what it took when it ran, so that a rerun, which costs nothing, says nothing else.
+    """
+    line = monitoring.cost_line(window, _spent(p, context.run), prices)
+    monitoring.record(p, ModelVersion.parse(model), [line], context.run)
+    return line.sentence
+
+
+@step("model-evaluation")
+def rung(
+    model: Model, rows: pl.DataFrame, knows: str, place: int = 0, *, p: Platform, context: StepContext
+) -> dict[str, float | None]:
+    """The AUC of a model that may know only this much, as a fact: the rungs of a ladder tell what each knowledge is worth."""
+    known = rows.drop_nulls(model.target).sort(model.key)
+    found = models.auc(models.predict(p, model, known), known[model.target].cast(pl.Float64).to_numpy())
+    said: dict[str, float | None] = {"auc": found.value, "low": found.low, "high": found.high}
+    body: dict[str, JSON] = {"place": place, "knows": knows, "rows": len(known), **said}
+    p.journal.append([NewFact("rung.measured", p.project.name, body, dedupe_key=f"rung/{context.run}/{context.step}")])
+    return said
 
 
 @step("deploy-model", cache=False)
@@ -196,6 +243,8 @@ def words(p: Platform) -> tuple[str, str]:
     newest = p.journal.rows("versions", {"model": p.project.name}, order=("-version",), limit=1)
     for row in newest:
         key = baseline_key(ModelVersion(p.project.name, cast("int", row["version"])))
+        if not p.object_store.exists([key]):
+            continue  # its run has not come to its baselines yet
         accepted = Baseline.from_json(json.loads(_object(p, key)))
         return accepted.outcome, accepted.things
     return "positive", "rows"
@@ -225,6 +274,20 @@ def _groups(model: Model, frame: pl.DataFrame) -> pl.Series | None:
     return frame[names[0]] if names else None
 
 
+def _days(model: Model, frame: pl.DataFrame) -> pl.Series | None:
+    """The day of each row, by the first time in the model's key: rows of one day share what moves them all."""
+    times = [name for name in model.key if isinstance(frame.schema[name], pl.Datetime | pl.Date)]
+    return frame[times[0]].dt.date() if times else None
+
+
+def _spent(p: Platform, run: str) -> list[Usage]:
+    """What each step of a run took, those from the cache where they were computed."""
+    steps = p.journal.rows("steps", {"run": run}, order=("seq",))
+    origins = (str(step["cached_from"] or f"{run}/{step['step']}").partition("/") for step in steps)
+    rows = [row for home, _, name in origins for row in p.journal.rows("steps", {"run": home, "step": name})]
+    return [Usage(**cast("dict[str, Any]", row["usage"])) for row in rows if row["usage"]]
+
+
 def _twin(p: Platform, name: str, identity: str, snapshots: list[str], context: StepContext) -> ModelVersion | None:
     """The version already registered from the same code and tables with the same learned state: a rerun adds none."""
     for row in p.journal.rows("versions", {"model": name, "canonical_hash": identity}):
@@ -243,7 +306,7 @@ def _head(p: Platform) -> dict[str, JSON]:
     return {"seq": head.seq, "hash": head.hash}
 
 
-def _total(steps: list[Row]) -> dict[str, JSON]:
+def _total(steps: list[Row]) -> dict[str, float]:
     used = [cast("Mapping[str, float]", row["usage"]) for row in steps if row["usage"]]
     return {name: sum(usage[name] for usage in used) for name in ("cpu_s", "wall_s", "gb_s")}
 

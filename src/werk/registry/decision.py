@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from werk.core.canonical import JSON
@@ -80,6 +80,8 @@ def _verdicts(gate: Gate, report: Report) -> Iterable[RuleVerdict]:
         yield from _every("bias", "bias metric", bound, _entries(report, "bias"))
     if gate.champion:
         yield _not_worse(gate.champion, report, metrics)
+    for bound in gate.latency:
+        yield from _quick(bound, _table(report.get("latency")))
 
 
 # --- bounds on metrics ---
@@ -158,6 +160,22 @@ def _behaviour(rule: str, what: str, entry: Report) -> RuleVerdict:
     return RuleVerdict(rule, passed, _number(entry, "value"), None, sentence)
 
 
+# --- how long one answer takes ---
+
+
+def _quick(bound: Bound, latency: Report) -> Iterable[RuleVerdict]:
+    """A model that is too slow is told with what makes it so."""
+    for rule in _bounded(f"latency.{bound.metric}", bound, latency):
+        yield rule if rule.passed or not rule.checked else replace(rule, sentence=f"{rule.sentence}{_made_of(latency)}")
+
+
+def _made_of(latency: Report) -> str:
+    rounds, size = _number(latency, "rounds"), _number(latency, "size_bytes")
+    parts = [f"{rounds:,.0f} rounds" if rounds else "", f"{size / 1e6:.1f} MB" if size else ""]
+    told = " in ".join(filter(None, parts))
+    return f" The model is {told}." if told else ""
+
+
 # --- against the champion ---
 
 
@@ -165,15 +183,31 @@ def _not_worse(needed: NotWorse, report: Report, metrics: Report) -> RuleVerdict
     """`champion` null in the report means that there is none yet; a report that does not say is not checked."""
     rule, what = f"champion.{needed.metric}", _called(needed.metric, needed.on)
     if "champion" in report and report["champion"] is None:
-        return RuleVerdict(rule, True, None, needed.tolerance, "There is no champion yet to compare with.")
-    difference = _difference(needed, _table(report.get("champion")), metrics)
+        return RuleVerdict(
+            rule, True, None, needed.tolerance, "The run was started without a champion: there is nothing to compare with."
+        )
+    champion = _table(report.get("champion"))
+    difference = _difference(needed, champion, metrics)
+    if difference is None and champion.get("why"):
+        return _not_checked(rule, str(champion["why"]).rstrip("."), needed.tolerance)
     if difference is None:
         return _not_checked(rule, f"the report does not compare {what} with the champion", needed.tolerance)
     gain = difference if needed.higher_is_better else -difference
     passed = gain >= -needed.tolerance
     relation = "not worse than" if passed else "worse than"
-    sentence = f"{what} differs by {difference:+.6g} from the champion's, {relation} the allowed {needed.tolerance:g}."
-    return RuleVerdict(rule, passed, difference, needed.tolerance, sentence)
+    sentence = f"{what} differs by {difference:+.6g} from the champion's, {relation} the allowed {needed.tolerance:g}"
+    return RuleVerdict(rule, passed, difference, needed.tolerance, f"{sentence}{_on_which_rows(champion)}.")
+
+
+def _on_which_rows(champion: Report) -> str:
+    """How many rows were new to both; a report that does not say leaves it open."""
+    version, rows, seen = champion.get("version"), _number(champion, "n"), _number(champion, "seen")
+    if version is None or rows is None:
+        return ""
+    known = f"; {seen:,.0f} others left out, as {version} was trained on them" if seen else ""
+    if "seen" in champion and seen is None:
+        known = f"; whether {version} was trained on some of them is not known"
+    return f" ({version}, {rows:,.0f} rows{known})"
 
 
 def _difference(needed: NotWorse, champion: Report, metrics: Report) -> float | None:

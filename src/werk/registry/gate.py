@@ -72,6 +72,8 @@ class Gate:
     [champion]
     metric = "auc"
     tolerance = 0.005
+    [latency.p95_ms]
+    max = 0.5                         # milliseconds for one row
     [approval]
     assurance = "local"               # local-self | local | oidc
     ```
@@ -84,6 +86,7 @@ class Gate:
     bias: tuple[Bound, ...] = ()
     calibration: Bound | None = None
     champion: NotWorse | None = None
+    latency: tuple[Bound, ...] = ()
     allow_unchecked: bool = False
     assurance: Assurance = "local-self"
 
@@ -104,10 +107,11 @@ class Gate:
             bias=_bounds(table, "bias"),
             calibration=_calibration(table),
             champion=_champion(table),
+            latency=_bounds(table, "latency"),
             allow_unchecked=_flag(table, "allow_unchecked", False, "gate.toml"),
             assurance=_assurance(table),
         )
-        if not any((gate.metrics, gate.golden, gate.behaviour, gate.slices, gate.bias, gate.calibration, gate.champion)):
+        if not any(getattr(gate, name) for name in _RULES):
             raise InputError(
                 "This gate has no rule, so it would let everything pass.", code="gate-empty", hint="Add [metrics.auc]."
             )
@@ -119,7 +123,8 @@ class Gate:
         return digest_of(asdict(self))
 
 
-_SECTIONS = ("metrics", "golden", "behaviour", "slices", "bias", "calibration", "champion", "approval", "allow_unchecked")
+_RULES = ("metrics", "golden", "behaviour", "slices", "bias", "calibration", "champion", "latency")
+_SECTIONS = (*_RULES, "approval", "allow_unchecked")
 
 
 def _read(path: Path) -> Table:

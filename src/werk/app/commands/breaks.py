@@ -21,7 +21,7 @@ import polars as pl
 
 from werk.app.commands import proof, tables
 from werk.app.settings import Settings, home, load_settings
-from werk.core.errors import Failed, InputError
+from werk.core.errors import Failed, InputError, Refused
 
 JOURNAL = Path(".werk") / "journal.db"
 MONTH = "2013-12"
@@ -41,6 +41,19 @@ _engineer = engineer
 def engineer(rows, source):
     own = rows.select(*KEY, pl.col("dep_delay").alias("own_delay")).collect()
     return _engineer(rows, source).join(own, on=KEY, how="left", maintain_order="left")
+"""
+SLOW = """
+
+_steady = train
+
+
+@step("training")
+def train(rows: pl.DataFrame, params: Params) -> Model:
+    hurried = dict(num_leaves=4, learning_rate=0.01, max_bin=15, feature_fraction=0.2)
+    chosen = rows.gather_every(10)
+    return fit_lightgbm(
+        chosen, target=TARGET, key=KEY, features=FEATURES, categories=CATEGORIES, rounds=20_000, params=hurried
+    )
 """
 CHECK_LEAKS = """\
 import json
@@ -167,11 +180,10 @@ def kill(project: Path) -> str:
 
 def _killed(copy: Copy) -> str:
     """The run that a training had started when its process was killed in the fourth step."""
-    print("$ werk run training --fresh", flush=True)
+    command = ("run", "training", "--fresh", "-p", f"through={MONTH}")
+    print("$ werk", *command, flush=True)
     known = {run for (run,) in copy.ask("SELECT run FROM p_runs")}
-    with subprocess.Popen(
-        _command("run", "training", "--fresh"), cwd=copy.root, env=copy.environment, stdout=subprocess.DEVNULL
-    ) as worker:
+    with subprocess.Popen(_command(*command), cwd=copy.root, env=copy.environment, stdout=subprocess.DEVNULL) as worker:
         try:
             while worker.poll() is None:
                 new = [run for (run,) in copy.ask("SELECT run FROM p_runs") if run not in known]
@@ -341,6 +353,28 @@ def _held_back(copy: Copy) -> dict[str, int]:
     return {str(row["rule"]): cast("int", row["n"]) for row in rows}
 
 
+def slow_model(project: Path) -> str:
+    """A model of 20,000 small trees is trained: it predicts well enough, and the gate measures how long one answer takes."""
+    with copied(project) as copy:
+        code = copy.root / "pipelines.py"
+        with code.open("a", encoding="utf-8") as file:
+            file.write(SLOW)
+        print("the training in pipelines.py now grows 20,000 trees instead of 120", flush=True)
+        days = ("-p", "start=2013-06", "-p", "through=2013-06", "-p", "holdout_days=1")
+        done = copy.werk("run", "training", *days)
+        [(rules,)] = copy.ask("SELECT rules FROM p_evaluations ORDER BY seq DESC LIMIT 1")
+        too_slow = [rule for rule in json.loads(rules) if rule["rule"].startswith("latency.") and not rule["passed"]]
+        for rule in too_slow:
+            print(f"  {rule['rule']}: {rule['sentence']}")
+        _held(done.returncode == Refused.exit_code, f"the command ended with exit code {done.returncode}")
+        _held(bool(too_slow) and all("20,000 rounds" in rule["sentence"] for rule in too_slow), "no latency rule names the trees")
+        _held(
+            not copy.ask("SELECT 1 FROM p_versions WHERE run = (SELECT run FROM p_evaluations ORDER BY seq DESC LIMIT 1)"),
+            "it became a version",
+        )
+        return "The gate refused it by the time one answer takes, and named the cause: the number of trees."
+
+
 def _poisoned(rows: pl.DataFrame, column: str, value: object) -> pl.DataFrame:
     return rows.with_columns(pl.lit(value, dtype=rows.schema[column]).alias(column))
 
@@ -356,4 +390,5 @@ BREAKS: Mapping[str, Callable[[Path], str]] = {
     "fahrenheit": fahrenheit,
     "leak": leak,
     "poison-rows": poison_rows,
+    "slow-model": slow_model,
 }

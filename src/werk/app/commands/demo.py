@@ -67,9 +67,12 @@ def _main_job(target: Path, months: Sequence[str]) -> tuple[int, Scored, Path]:
     for table in TABLES:
         _werk("ingest", f"raw.{table}", f"data/{table}.parquet")
     _title("A deliberately poor model of one tree: evaluated and reported, but the gate (gate.toml) refuses it")
-    _refused("run", "training", "-p", "params.rounds=1", "-p", "params.num_leaves=2")
-    _title("A good one: trained on January to June, judged on the last 45 days, which it has not seen")
-    _werk("run", "training")
+    _refused("run", "training", "-p", "params.rounds=1", "-p", "params.num_leaves=2", "-p", "champion=none")
+    _title("A good one: trained on January to June, judged on the last 45 days, which it has not seen; no champion to beat yet")
+    _werk("run", "training", "-p", "champion=none")
+    _title("What features of their time are worth: the same model three times, each time knowing more")
+    _werk("run", "ladder")
+    _rungs()
     _title("Approve: whoever trained a model cannot approve it; a second person can, and the approval deploys it")
     approvals = _approve()
     model = f"{target.name}:1"
@@ -200,6 +203,12 @@ def _verdicts(window: str, model: str) -> None:
         version = model.rpartition(":")[2]
         for row in session.p.journal.rows("monitors", {"window": window, "version": version}, order=("monitor",)):
             print(f"  {row['monitor']!s:<16} {row['verdict']!s:<11} {row['sentence']}")
+
+
+def _rungs() -> None:
+    with opened() as session:
+        for row in session.p.journal.rows("rungs", order=("place",)):
+            print(f"  AUC {row['auc']:.3f}  {row['knows']}")
 
 
 def _rebuilt() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from werk import journal
 from werk.app.answers import Answer
 from werk.app.wiring import opened
+from werk.core.journal import Verification
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
 
@@ -26,10 +27,11 @@ UNPROVEN = (
 def lineage(id: str, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         found = walk(session.p, id)
-    return Answer(record=found.to_json(), text="\n".join(_chain(found)))
+    return Answer(record=found.to_json(), text="\n".join(chain(found)))
 
 
-def _chain(found: Lineage) -> list[str]:
+def chain(found: Lineage) -> list[str]:
+    """A lineage as it is printed."""
     lines = []
     if found.prediction:
         lines.append(f"prediction {found.prediction['prediction_id']}  score {found.prediction['score']:.6f}")
@@ -50,6 +52,11 @@ def _source(origin: Origin) -> str:
 def verify(project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         found = journal.verify(session.journal)
+    return verdict(found)
+
+
+def verdict(found: Verification) -> Answer:
+    """What an audit found, as it is printed."""
     damages = [{"table": d.table, "where": d.where, "column": d.column, "sentence": d.sentence} for d in found.damages]
     record = {"ok": found.ok, "facts": found.facts, "heads": found.heads, "damages": damages}
     if found.ok:

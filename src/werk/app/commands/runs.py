@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from types import NoneType
+from typing import Any, cast, get_args
 
 from werk import data, models, registry
 from werk.app.answers import Answer
@@ -24,6 +25,7 @@ from werk.workflow.triggers import Trigger
 from werk.workflow.triggers import drain as fire
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*")
+_CHAMPION = "@champion"
 
 
 def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None) -> Answer:
@@ -49,18 +51,26 @@ def start(
 ) -> str:
     """Record a run with everything it will depend on: parameters, table versions, code, environment."""
     pipeline = pipeline_named(session.p.project.root, name)
-    params = {key: _pinned(session, value) for key, value in parse_params(pipeline, given).items()}
+    params = {key: _pinned(session, value, pipeline.types.get(key)) for key, value in parse_params(pipeline, given).items()}
     pins = data.pins(session.p)
     return session.engine(_say).start(
         pipeline, params, pins=pins, code=_code(session), environment=_environment(), cause=cause, fresh=fresh
     )
 
 
-def _pinned(session: Session, value: object) -> object:
-    """`model@alias` becomes `model:version` before the run is recorded: nothing reads what is newest inside a run."""
-    if isinstance(value, str) and _ALIAS.fullmatch(value):
+def _pinned(session: Session, value: object, kind: object) -> object:
+    """`model@alias` becomes `model:version` before the run is recorded: nothing reads what is newest inside a run.
+
+    A champion that there is not yet is None where the parameter's type allows it.
+    """
+    if not isinstance(value, str) or not _ALIAS.fullmatch(value):
+        return value
+    try:
         return str(registry.resolve(session.p, value))
-    return value
+    except InputError as absent:
+        if absent.code in ("alias-unknown", "model-unknown") and value.endswith(_CHAMPION) and NoneType in get_args(kind):
+            return None
+        raise
 
 
 def drive(session: Session, name: str, id: str) -> None:

@@ -3,6 +3,7 @@
 from werk.pipelines.story.nouns import (
     Approval,
     Check,
+    Checked,
     Cost,
     Followed,
     GateVerdict,
@@ -23,6 +24,7 @@ from werk.pipelines.story.page import render
 __all__ = [
     "Approval",
     "Check",
+    "Checked",
     "Cost",
     "Followed",
     "GateVerdict",

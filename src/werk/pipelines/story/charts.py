@@ -78,16 +78,26 @@ def ladder(rungs: Sequence[Rung]) -> Html:
     return svg("AUC by what the model may know: " + "; ".join(f"{r.knows} {r.auc:.3f}" for r in rungs), bottom + 24, *parts)
 
 
-def months(of: Sequence[Month], outcome: str, retrain: Retrain | None) -> Html:
-    """Above, the share of outcomes per window; below, the AUC of both models; the retraining stands between windows."""
+def months(of: Sequence[Month], outcome: str, retrains: Sequence[Retrain]) -> Html:
+    """Above, the share of outcomes per window; below, the AUC of both models; a retraining stands between windows."""
     step = (WIDTH - 150) / len(of)
     centre = [60 + step * (at + 0.5) for at in range(len(of))]
     parts = [*_shares(of, centre, step), *_aucs(of, centre)]
     parts += [words(x, 356, month.window) for x, month in zip(centre, of, strict=True)]
     parts += [words(x, 372, f"{month.rows:,}", "small") for x, month in zip(centre, of, strict=True)]
-    parts += _retrained(of, centre, step, retrain)
-    heads = (words(4, 16, f"share {outcome}", "head", "start"), words(4, 186, "AUC, close-up", "head", "start"))
-    return svg(_spoken(of, outcome, retrain), 382, *heads, *parts)
+    parts += [part for retrain in retrains for part in _retrained(of, centre, step, retrain)]
+    heads = (words(4, 16, f"share {outcome}", "head", "start"), words(4, 190, "AUC, close-up", "head", "start"))
+    return svg(_spoken(of, outcome, retrains), 382, *heads, *_legend(of), *parts)
+
+
+def _legend(of: Sequence[Month]) -> list[Html]:
+    """Beside the head, so that no name lies on a line."""
+    first = any(month.auc is not None for month in of)
+    new = any(month.challenger_auc is not None for month in of)
+    names = [("champion", "first model", 120)] * first + [("challenger", "retrained", 230)] * new
+    return [
+        part for class_, name, x in names for part in (_dot(x, 186, class_), words(x + 12, 190, name, f"key {class_}", "start"))
+    ]
 
 
 def _shares(of: Sequence[Month], centre: Sequence[float], step: float) -> list[Html]:
@@ -110,31 +120,19 @@ def _aucs(of: Sequence[Month], centre: Sequence[float]) -> list[Html]:
     low, high = min(known) - 0.01, max(known) + 0.01
 
     def y(value: float) -> float:
-        return 320 - 110 * (value - low) / (high - low)
+        return 318 - 96 * (value - low) / (high - low)
 
     old_points = [(x, y(month.auc)) for x, month in zip(centre, of, strict=True) if month.auc is not None]
     new_points = [(x, y(month.challenger_auc)) for x, month in zip(centre, of, strict=True) if month.challenger_auc is not None]
-    apart = _apart(old_points, new_points)
-    old = _line(old_points, "champion", "first model", apart)
-    new = _line(new_points, "challenger", "retrained", -apart)
+    old, new = _line(old_points, "champion"), _line(new_points, "challenger")
     return [tag("line", x1="60", x2=WIDTH - 90, y1="334", y2="334", class_="axis"), *_values(of, y), *old, *new]
 
 
-def _apart(old: Sequence[tuple[float, float]], new: Sequence[tuple[float, float]]) -> float:
-    """How far the first line's name moves down, and the second's up, so that the two do not touch."""
-    if not old or not new or old[-1][0] != new[-1][0]:
-        return 0.0
-    gap = old[-1][1] - new[-1][1]
-    return max(0.0, 16 - abs(gap)) / 2 * (1 if gap >= 0 else -1)
-
-
-def _line(points: Sequence[tuple[float, float]], class_: str, name: str, down: float) -> list[Html]:
+def _line(points: Sequence[tuple[float, float]], class_: str) -> list[Html]:
     if not points:
         return []
     path = tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=f"line {class_}")
-    dots = [_dot(x, y, class_) for x, y in points]
-    x, y = points[-1]
-    return [path, *dots, words(x + 24, y + 4 + down, name, f"key {class_}", "start")]
+    return [path, *(_dot(x, y, class_) for x, y in points)]
 
 
 def _dot(x: float, y: float, class_: str) -> Html:
@@ -156,8 +154,8 @@ def _values(of: Sequence[Month], y: Callable[[float], float]) -> list[Html]:
     return parts
 
 
-def _retrained(of: Sequence[Month], centre: Sequence[float], step: float, retrain: Retrain | None) -> list[Html]:
-    at = next((i for i, month in enumerate(of) if retrain and month.window == retrain.window), None)
+def _retrained(of: Sequence[Month], centre: Sequence[float], step: float, retrain: Retrain) -> list[Html]:
+    at = next((i for i, month in enumerate(of) if month.window == retrain.window), None)
     if at is None:
         return []
     x = centre[at] + step / 2
@@ -165,11 +163,13 @@ def _retrained(of: Sequence[Month], centre: Sequence[float], step: float, retrai
     return [line, words(x, 14, "retrained", "retrained")]
 
 
-def _spoken(of: Sequence[Month], outcome: str, retrain: Retrain | None) -> str:
+def _spoken(of: Sequence[Month], outcome: str, retrains: Sequence[Retrain]) -> str:
     shares = ", ".join(f"{m.window} {m.share * 100:.1f} %" for m in of if m.share is not None)
     aucs = ", ".join(f"{m.window} {m.auc:.3f}" for m in of if m.auc is not None)
-    then = f" Retrained after {retrain.window}." if retrain else ""
-    return f"Share {outcome} by window: {shares or 'not yet'}. AUC of the first model: {aucs or 'not yet'}.{then}"
+    later = ", ".join(f"{m.window} {m.challenger_auc:.3f}" for m in of if m.challenger_auc is not None)
+    new = f" Of the retrained: {later}." if later else ""
+    then = f" Retrained after {' and '.join(one.window for one in retrains)}." if retrains else ""
+    return f"Share {outcome} by window: {shares or 'not yet'}. AUC of the first model: {aucs or 'not yet'}.{new}{then}"
 
 
 def chain(links: Sequence[Link]) -> Html:

@@ -56,6 +56,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
+    """`model` is the version it became, or how a refused one is called; rules of one name are told side by side."""
+
     model: str
     passed: bool
     rules: tuple[Rule, ...] = ()
@@ -116,9 +118,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
+    """`row` is the source row itself, column and value, as it landed in `row_of`."""
+
     id: str
     sentence: str
     chain: tuple[Link, ...] = ()
+    row: tuple[tuple[str, str], ...] = ()
+    row_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +149,22 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """A command that anybody may repeat, and what it printed when the page was made."""
+
+    command: str
+    printed: str
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
-    """The signed head, the key that signed it and the commands that check both; `rebuild` is the verdict, if one was made."""
+    """The signed head, the public key that signed it and what checks both; `rebuild` is the verdict, if one was made."""
 
     head_hash: str
     seq: int
-    fingerprint: str
-    commands: tuple[str, ...] = ("werk audit verify",)
+    public_key: str
+    checks: tuple[Checked, ...] = ()
     rebuild: str = ""
 
 
@@ -171,7 +186,7 @@ class Story:
     ladder: tuple[Rung, ...] = ()
     gates: tuple[GateVerdict, ...] = ()
     months: tuple[Month, ...] = ()
-    retrain: Retrain | None = None
+    retrains: tuple[Retrain, ...] = ()
     verdicts: tuple[Said, ...] = ()
     kept: tuple[Kept, ...] = ()
     prediction: Followed | None = None

@@ -11,7 +11,7 @@ def opening(story: Story) -> list[str]:
         return [story.summary]
     goal = f"This is a model that can {story.goal}." if story.goal else ""
     made = (goal, _read(story), _gated(story))
-    since = (_months(story), _retrained(story), _trust(story))
+    since = (_months(story), _right(story), _retrained(story), _trust(story))
     told = [" ".join(filter(None, sentences)) for sentences in (made, since)]
     return list(filter(None, told)) or ["Nothing has happened yet."]
 
@@ -32,8 +32,9 @@ def _gated(story: Story) -> str:
     first = f"{_number(refused).capitalize()} poor model{_s(refused)} had been refused before. " if refused else ""
     if not people:
         return first + ("Nobody has approved it yet." if story.gates else "")
-    were = "was" if acts == 1 else "were"
-    return f"{first}A person approved it; {_number(acts)} human decision{_s(acts)} {were} needed in all."
+    if acts == 1:
+        return f"{first}A person approved it; no other human decision was needed."
+    return f"{first}{_number(acts).capitalize()} human decisions were needed in all; everything else happened by rule."
 
 
 def _months(story: Story) -> str:
@@ -42,17 +43,37 @@ def _months(story: Story) -> str:
         return ""
     most, least = max(known, key=_share), min(known, key=_share)
     scored = sum(month.rows for month in story.months)
-    swing = f"from {_percent(least)} in {least.window} to {_percent(most)} in {most.window}"
-    return f"Since then it has judged {scored:,} {story.things}, in months that differ widely: {swing} were {story.outcome}."
+    swing = f"from {_percent(least)} in {_whole(least.window)} to {_percent(most)} in {_whole(most.window)}"
+    return f"It has since judged {scored:,} {story.things}, in months that differ widely: {swing} were {story.outcome}."
+
+
+def _right(story: Story) -> str:
+    """What AUC means, in cases of a hundred."""
+    found = [value for month in story.months for value in (month.auc, month.challenger_auc) if value is not None]
+    if not found:
+        return ""
+    least, most = (round(100 * value) for value in (min(found), max(found)))
+    cases = f"{least}" if least == most else f"{least} to {most}"
+    things = f"two {story.things}, one {story.outcome} and one not"
+    return f"Of {things}, it gave the {story.outcome} one the higher risk in {cases} of 100 cases (guessing: 50)."
 
 
 def _retrained(story: Story) -> str:
-    if not story.retrain:
+    if not story.retrains:
         return ""
-    better = [of for of in story.kept if of.low > 0]
-    proof = f": the new model was clearly better in {len(better)} of {len(story.kept)} later comparisons" if story.kept else ""
-    start = f"In {story.retrain.window} the monitors saw that the world had moved, and started a retraining by themselves"
-    return f"{start}{proof}."
+    first, *more = story.retrains
+    again = f", and again in {' and '.join(_whole(one.window) for one in more)}" if more else ""
+    start = f"In {_whole(first.window)} the monitors saw that the world had moved, and started a retraining by themselves{again}"
+    return f"{start}.{_better(story)}"
+
+
+def _better(story: Story) -> str:
+    if not story.kept:
+        return ""
+    better = sum(of.low > 0 for of in story.kept)
+    if better == len(story.kept):
+        return " What was retrained proved better than what it replaced, and not by luck."
+    return f" What was retrained proved clearly better in {_number(better)} of {_number(len(story.kept))} later comparisons."
 
 
 def _trust(story: Story) -> str:
@@ -63,8 +84,13 @@ def _share(month: Month) -> float:
     return month.share or 0.0
 
 
+def _whole(window: str) -> str:
+    """A window's name that no line break divides."""
+    return window.replace("-", "\u2011")
+
+
 def _percent(month: Month) -> str:
-    return f"{_share(month) * 100:.1f} %"
+    return f"{_share(month) * 100:.1f}\u00a0%"
 
 
 def _number(count: int) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from werk.monitoring.verdict import MONITORS
+from werk.monitoring.words import euros
 from werk.pipelines.story import charts
 from werk.pipelines.story.markup import Html, joined, table, tag
-from werk.pipelines.story.nouns import Approval, GateVerdict, Kept, Landed, Said, Story
+from werk.pipelines.story.nouns import Approval, Checked, Followed, GateVerdict, Kept, Landed, Rule, Said, Story
 
 
 def not_yet(what: str) -> Html:
@@ -23,7 +24,7 @@ def at_a_glance(story: Story) -> Html:
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
         (f"{max(rung.auc for rung in story.ladder):.3f}", "AUC (0.5 is guessing)") if story.ladder else None,
         (str(humans), "human decisions") if story.approvals else None,
-        (f"{sum(eur):.2g} EUR", "for all computing") if eur else None,
+        (euros(sum(eur)), "for all computing") if eur else None,
     ]
     shown = [tag("li", tag("b", number), tag("span", what)) for number, what in filter(None, facts)]
     return tag("ul", *shown, class_="facts") if shown else Html("")
@@ -48,7 +49,7 @@ def landed(story: Story) -> Html:
 
 def ladder(story: Story) -> Html:
     if not story.ladder:
-        return not_yet("no model has been measured")
+        return not_yet("no ladder was climbed")
     said = "The same rows, each time knowing more. Nothing is used that was not known at the moment of the prediction."
     return joined([tag("p", said), charts.ladder(story.ladder)])
 
@@ -57,17 +58,23 @@ def gates(story: Story) -> Html:
     if not story.gates:
         return not_yet("no model has come to the gate")
     said = "A model is registered only if its stored report passes every rule. One broken rule is enough to refuse it."
-    return joined([tag("p", said), *map(_gate, story.gates)])
+    names = list(dict.fromkeys(rule.name for gate in story.gates for rule in gate.rules))
+    by = {(gate.model, rule.name): rule for gate in story.gates for rule in gate.rules}
+    heads = ("rule", *(gate.model for gate in story.gates))
+    rows = [[name, *(_ruled(by.get((gate.model, name))) for gate in story.gates)] for name in names]
+    decided = ["decision", *(joined([_badge(gate.passed, "registered", "refused")]) for gate in story.gates)]
+    matrix = tag("div", table("Each rule's answer for each model", heads, [*rows, decided]), class_="matrix")
+    return joined([tag("p", said), matrix, *map(_gate, story.gates)])
 
 
 def months(story: Story) -> Html:
     if not story.months:
         return not_yet("nothing has been predicted")
-    told = story.retrain.sentence if story.retrain else "No retraining was started."
-    who = f"{story.retrain.challenger} was trained to follow {story.retrain.champion}. " if story.retrain else ""
-    small = f"Below each month: the {story.things} predicted."
-    drawing = charts.months(story.months, story.outcome, story.retrain)
-    return joined([tag("p", who + told), drawing, tag("p", small, class_="small")])
+    told = [f"{one.challenger} was trained to follow {one.champion}. {one.sentence}." for one in story.retrains]
+    small = f"Below each window: the {story.things} predicted."
+    drawing = charts.months(story.months, story.outcome, story.retrains)
+    why = (tag("p", sentence) for sentence in told or ["No retraining was started."])
+    return joined([drawing, tag("p", small, class_="small"), *why])
 
 
 def verdicts(story: Story) -> Html:
@@ -98,7 +105,15 @@ def prediction(story: Story) -> Html:
         return not_yet("no prediction has been followed")
     followed = story.prediction
     drawing = charts.chain(followed.chain) if followed.chain else not_yet("its path has not been recorded")
-    return joined([tag("p", followed.sentence, " ", tag("code", followed.id)), drawing])
+    return joined([tag("p", followed.sentence, " ", tag("code", followed.id)), drawing, _row(followed)])
+
+
+def _row(of: Followed) -> Html:
+    """The source row, column by column."""
+    if not of.row:
+        return Html("")
+    pairs = (tag("div", tag("dt", name), tag("dd", value)) for name, value in of.row)
+    return joined([tag("p", f"The row itself, as it landed in {of.row_of}:"), tag("dl", *pairs, class_="row")])
 
 
 def approvals(story: Story) -> Html:
@@ -126,17 +141,30 @@ def proof(story: Story) -> Html:
         return not_yet("the journal has no signed head")
     of = story.proof
     said = "Each fact carries the hash of the one before. Whoever holds this head can tell whether anything was changed since."
-    rows = [("signed head", tag("code", of.head_hash)), ("fact number", f"{of.seq:,}"), ("key", tag("code", of.fingerprint))]
-    rows += [("rebuild", of.rebuild or "not yet: no model has been rebuilt")]
-    rows += [("to check", joined([tag("div", tag("code", command)) for command in of.commands]))]
+    rows = [("signed head", tag("code", of.head_hash)), ("fact number", f"{of.seq:,}")]
+    rows += [("public key", tag("code", of.public_key)), ("rebuild", of.rebuild or "not yet: no model has been rebuilt")]
     pairs = (part for name, value in rows for part in (tag("dt", name), tag("dd", value)))
-    return tag("div", tag("p", said), tag("dl", *pairs), class_="proof")
+    how = tag("p", "Anybody with the project may repeat these; this is what they printed when the page was made:")
+    checks = (how, *map(_check, of.checks)) if of.checks else ()
+    return tag("div", tag("p", said), tag("dl", *pairs), *checks, class_="proof")
+
+
+def _check(of: Checked) -> Html:
+    what = tag("p", of.what, class_="small what") if of.what else ""
+    return tag("div", what, tag("pre", tag("b", f"$ {of.command}"), f"\n{of.printed}"), class_="check")
 
 
 def _gate(gate: GateVerdict) -> Html:
-    rows = [[rule.name, _badge(rule.passed, "passed", "broken"), rule.said] for rule in gate.rules]
-    head = tag("p", tag("b", gate.model), ": ", _badge(gate.passed, "registered", "refused"), f" {gate.note}")
-    return joined([head, table(f"Rules for {gate.model}", ("rule", "verdict", "measured"), rows)]) if rows else head
+    """What was measured, in words: the broken rules first."""
+    rules = sorted(gate.rules, key=lambda rule: rule.passed)
+    items = (tag("li", _badge(rule.passed, "passed", "broken"), " ", tag("b", f"{rule.name}. "), rule.said) for rule in rules)
+    head = tag("summary", f"{gate.model}, what was measured{' (it was registered)' if gate.passed else ''}. {gate.note}")
+    opened = None if gate.passed else ""
+    return tag("details", head, tag("ul", *items, class_="said"), open=opened)
+
+
+def _ruled(rule: Rule | None) -> Html:
+    return _badge(rule.passed, "passed", "broken") if rule else Html("")
 
 
 def _compared(of: Kept) -> list[str]:
@@ -186,4 +214,4 @@ def _clear(low: float, high: float) -> str:
 
 
 def _eur(eur: float | None) -> str:
-    return "no price" if eur is None else f"{eur:.4f}"
+    return "no price" if eur is None else euros(eur).removesuffix(" EUR")

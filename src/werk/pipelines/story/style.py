@@ -35,6 +35,11 @@ code, .mono { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monos
 .proof { background: var(--panel); border: 1px solid var(--rule); border-radius: 10px; padding: 1.1rem 1.3rem; }
 .proof dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: .6rem 0; }
 .proof dt { color: var(--soft); } .proof dd { margin: 0; }
+.check .what { margin: .9rem 0 .2rem; }
+pre { margin: 0; padding: .6rem .8rem; background: var(--paper); border: 1px solid var(--rule); border-radius: 6px;
+  font: .84em/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .5rem 1.2rem; margin: .4rem 0; }
+.row dt { color: var(--soft); font-size: .84rem; } .row dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--blue); } .said li { margin: .35rem 0; }
 .drawing { width: 100%; min-width: 640px; height: auto; display: block; fill: var(--ink); font-size: 13px; }
 .drawing .small { fill: var(--soft); font-size: 11px; } .drawing .head { fill: var(--soft); font-weight: 600; }
@@ -50,7 +55,9 @@ details { margin: .6rem 0; } summary { cursor: pointer; color: var(--blue); } .s
 .drawing .key { font-weight: 600; } .drawing .retrain { stroke: var(--orange); stroke-width: 1.5; stroke-dasharray: 4 4; }
 .drawing .retrained { fill: var(--orange); font-weight: 600; }
 footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
-@media (max-width: 40rem) { .proof dl { grid-template-columns: 1fr; } .proof dd { margin-bottom: .5rem; } }
+@media (max-width: 40rem) { main, header, footer { padding: 0 1rem; } .lead { font-size: 1.05rem; }
+  .said { padding-left: 1.2rem; }
+  .proof dl { grid-template-columns: 1fr; } .proof dd { margin-bottom: .5rem; } }
 @page { margin: 16mm 14mm; }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --rule: #bbb; --paper: #fff; --panel: #fff; --blue: #0b62a8;
@@ -63,6 +70,7 @@ footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
   tr, svg, .wide, .facts, .proof { break-inside: avoid; }
   p:has(+ .wide) { break-after: avoid; } .wide + p.small { break-before: avoid; }
   .wide { overflow: visible; } .drawing { min-width: 0; }
+  details::details-content { content-visibility: visible; block-size: auto; } summary { list-style: none; color: var(--ink); }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

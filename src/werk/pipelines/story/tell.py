@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from werk import governance
-from werk.core.canonical import sha256_hex
 from werk.core.journal import Row
-from werk.core.nouns import from_micros, utc_now
+from werk.core.nouns import Usage, from_micros, utc_now
 from werk.core.platform import Platform
-from werk.monitoring import MONITORS
-from werk.pipelines.lineage import Lineage
+from werk.monitoring import MONITORS, Prices
+from werk.monitoring.words import percent
+from werk.pipelines.lineage import Lineage, Origin
+from werk.pipelines.source_row import SourceRow, spoken
 from werk.pipelines.story.nouns import (
     Approval,
     Check,
+    Checked,
     Cost,
     Followed,
     GateVerdict,
@@ -25,13 +27,23 @@ from werk.pipelines.story.nouns import (
     Proof,
     Retrain,
     Rule,
+    Rung,
     Said,
     Stage,
     Story,
 )
 
 
-def tell(p: Platform, followed: Lineage | None, outcome: str = "positive", things: str = "rows") -> Story:
+def tell(
+    p: Platform,
+    followed: Lineage | None,
+    outcome: str = "positive",
+    things: str = "rows",
+    *,
+    row: SourceRow | None = None,
+    prices: Prices | None = None,
+    checks: tuple[Checked, ...] = (),
+) -> Story:
     """What the journal says; a part of the loop that has not happened yet is left empty."""
     plans = p.journal.rows("plans")
     goal = str(cast("Mapping[str, str]", plans[0]["plan"])["goal"]) if plans else ""
@@ -43,15 +55,16 @@ def tell(p: Platform, followed: Lineage | None, outcome: str = "positive", thing
         things=things,
         loop=_loop(p),
         landed=tuple(map(_landed, p.journal.rows("tables", {"zone": "raw"}, order=("table",)))),
-        gates=tuple(map(_gate, _evaluations(p))),
-        months=tuple(map(_month, _quality(p))),
-        retrain=_retrain(p),
-        verdicts=tuple(_said(row) for row in p.journal.rows("monitors", order=("window",)) if row["monitor"] in MONITORS),
+        ladder=tuple(map(_rung, p.journal.rows("rungs", order=("place",)))),
+        gates=tuple(_gates(p)),
+        months=tuple(_months(p)),
+        retrains=tuple(_retrains(p)),
+        verdicts=tuple(map(_said, _answers(p))),
         kept=tuple(map(_kept, p.journal.rows("comparisons"))),
-        prediction=_followed(followed) if followed else None,
-        approvals=tuple(_approval(p, row) for row in p.journal.rows("approvals", order=("seq",))),
-        costs=_costs(p),
-        proof=_proof(p),
+        prediction=_followed(followed, outcome, row) if followed else None,
+        approvals=tuple(_decisions(p)),
+        costs=_costs(p, prices),
+        proof=_proof(p, checks),
     )
 
 
@@ -76,9 +89,8 @@ def _loop(p: Platform) -> tuple[Stage, ...]:
 
 
 def _evaluations(p: Platform) -> list[Row]:
-    """Each model once, as the newest gate judged it, however often its pipeline ran."""
-    newest = {row["canonical_hash"]: row for row in p.journal.rows("evaluations", order=("seq",))}
-    return sorted(newest.values(), key=lambda row: _int(row["seq"]))
+    """Each model once, as the newest gate judged it, in the order in which they first came to one."""
+    return list({row["canonical_hash"]: row for row in p.journal.rows("evaluations", order=("seq",))}.values())
 
 
 def _stage(name: str, happened: int, said: str) -> Stage:
@@ -96,38 +108,48 @@ def _landed(row: Row) -> Landed:
     return Landed(str(row["table"]), _int(row["rows_in"]), _int(row["rows"]), _int(row["quarantined"]), found)
 
 
-def _gate(row: Row) -> GateVerdict:
-    rules = cast("list[dict[str, Any]]", row["rules"])
-    said = tuple(Rule(rule["rule"], rule["passed"], rule["sentence"]) for rule in rules)
-    return GateVerdict(str(row["canonical_hash"])[-12:], bool(row["passed"]), said, f"run {row['run']}")
+def _rung(row: Row) -> Rung:
+    return Rung(str(row["knows"]), float(cast("float", row["auc"])))
 
 
-def _quality(p: Platform) -> list[Row]:
-    return p.journal.rows("monitors", {"monitor": "model quality"}, order=("window",))
+def _gates(p: Platform) -> Iterator[GateVerdict]:
+    """Under the name of the version that each became; of refused ones there may be several."""
+    names = {row["canonical_hash"]: f"{row['model']}:{row['version']}" for row in p.journal.rows("versions", order=("-version",))}
+    refused = 0
+    for row in _evaluations(p):
+        refused += row["canonical_hash"] not in names
+        name = names.get(row["canonical_hash"], "a refused model" if refused == 1 else f"refused model {refused}")
+        rules = cast("list[dict[str, Any]]", row["rules"])
+        said = tuple(Rule(rule["rule"], rule["passed"], rule["sentence"]) for rule in rules)
+        yield GateVerdict(name, bool(row["passed"]), said, f"Run {row['run']}, model {str(row['canonical_hash'])[-12:]}.")
 
 
-def _month(row: Row) -> Month:
-    values = cast("dict[str, Any]", row["values"])
-    first = str(row["version"]) == "1"
-    value = (values.get("auc") or {}).get("value")
-    return Month(
-        str(row["window"]),
-        _int(values.get("known", 0)),
-        values.get("label_share"),
-        value if first else None,
-        None if first else value,
-    )
+def _months(p: Platform) -> Iterator[Month]:
+    """One window each: the first version's AUC and that of the newest later one that judged it."""
+    rows = p.journal.rows("monitors", {"monitor": "model quality"}, order=("window", "seq"))
+    scored = {row["window"]: _int(row["rows"]) for row in p.journal.rows("predictions_written", order=("version",))}
+    for window in dict.fromkeys(str(row["window"]) for row in rows):
+        of = {str(row["version"]) == "1": cast("dict[str, Any]", row["values"]) for row in rows if row["window"] == window}
+        values = next(reversed(of.values()))
+        first, later = ((of.get(which, {}).get("auc") or {}).get("value") for which in (True, False))
+        yield Month(window, scored.get(window, _int(values.get("known"))), values.get("label_share"), first, later)
 
 
-def _retrain(p: Platform) -> Retrain | None:
+def _retrains(p: Platform) -> Iterator[Retrain]:
+    """Every training that a violation started and that became a version."""
     facts = {fact.seq: fact for fact in p.journal.facts(kinds=("drift.detected",))}
     for row in p.journal.rows("firings", order=("fact",)):
         fact = facts.get(_int(row["fact"]))
         made = p.journal.rows("versions", {"run": row["run"]})
         if fact and fact.body and made:
             body = cast("dict[str, Any]", fact.body)
-            return Retrain(body["window"], body["sentence"], fact.subject, f"{made[0]['model']}:{made[0]['version']}")
-    return None
+            yield Retrain(body["window"], body["sentence"], fact.subject, f"{made[0]['model']}:{made[0]['version']}")
+
+
+def _answers(p: Platform) -> list[Row]:
+    """Per window and monitor the newest answer, whichever version it is about."""
+    rows = p.journal.rows("monitors", order=("window", "seq"))
+    return list({(row["window"], row["monitor"]): row for row in rows if row["monitor"] in MONITORS}.values())
 
 
 def _said(row: Row) -> Said:
@@ -135,45 +157,81 @@ def _said(row: Row) -> Said:
 
 
 def _kept(row: Row) -> Kept:
-    said = f"{row['a']} against {row['b']} on {row['rows']} rows"
+    said = f"{row['a']} against {row['b']} on {_int(row['rows']):,} rows"
     old, new, low, high = (float(cast("float", row[name])) for name in ("auc_b", "auc_a", "low", "high"))
-    return Kept(str(row["window"]), old, new, low, high, said)
+    return Kept(f"to {row['window']}", old, new, low, high, said)
 
 
-def _followed(found: Lineage) -> Followed:
+def _followed(found: Lineage, outcome: str, row: SourceRow | None) -> Followed:
     prediction = found.prediction
-    links = [Link("prediction", str(prediction["prediction_id"]), f"score {prediction['score']}")]
-    links.append(Link("model", found.model, found.canonical_hash[-12:]))
-    links.append(Link("run", found.run, f"{len(found.steps)} steps"))
-    links.append(Link("code", str(found.code.get("tree"))[:12], str(found.code.get("commit") or "no commit")))
-    links += [Link("table", origin.snapshot, origin.source) for origin in found.inputs]
-    return Followed(str(prediction["prediction_id"]), "One prediction, followed to the files it came from.", tuple(links))
+    id, score = str(prediction["prediction_id"]), float(cast("float", prediction["score"]))
+    links = [
+        Link("prediction", id, f"score {score:.6f}"),
+        Link("model version", found.model, found.canonical_hash),
+        Link("training run", found.run, f"{len(found.steps)} steps"),
+        Link("code", f"tree {str(found.code.get('tree'))[:12]}", _commit(found)),
+        *(Link("scored from", origin.snapshot, _source(origin)) for origin in found.inputs),
+    ]
+    if row is None:
+        return Followed(id, f"The model said {percent(score)} {outcome}.", tuple(links))
+    links.append(Link("source row", f"one of {row.origin.snapshot}", ", ".join(row.key.values())))
+    sentence = f"For {spoken(row.key)} the model said {percent(score)} {outcome}."
+    return Followed(id, sentence, tuple(links), tuple(row.values.items()), f"{row.origin.snapshot} from {row.origin.source}")
+
+
+def _commit(found: Lineage) -> str:
+    changed = " and changes not committed" if found.code.get("dirty") else ""
+    return f"commit {str(found.code.get('commit') or 'none')[:12]}{changed}"
+
+
+def _source(origin: Origin) -> str:
+    return f"{origin.source}, sha256 {origin.source_sha256[:12]}"
+
+
+def _decisions(p: Platform) -> Iterator[Approval]:
+    """What people decided, and the deployments that followed by rule, in the order in which it happened."""
+    decided = [(row["at"], _approval(p, row)) for row in p.journal.rows("approvals", order=("seq",))]
+    deployed = [(row["at"], _deployment(row)) for row in p.journal.rows("deployments", order=("seq",))]
+    yield from (act for _, act in sorted([*decided, *deployed], key=lambda pair: _int(pair[0])))
 
 
 def _approval(p: Platform, row: Row) -> Approval:
     who = governance.actor_named(p.journal, str(row["actor"]))
-    at = f"{from_micros(_int(row['at'])):%Y-%m-%d %H:%M} UTC"
     subject = f"{row['model']}:{row['version']}"
-    return Approval(subject, who, str(row["assurance"]), at, str(row["action"]), str(row["comment"] or ""))
+    return Approval(subject, who, str(row["assurance"]), _at(row), str(row["action"]), str(row["comment"] or ""))
 
 
-def _costs(p: Platform) -> tuple[Cost, ...]:
+def _deployment(row: Row) -> Approval:
+    return Approval(f"{row['model']}:{row['version']}", "its approval", "trigger", _at(row), "deployed", by_human=False)
+
+
+def _at(row: Row) -> str:
+    return f"{from_micros(_int(row['at'])):%Y-%m-%d %H:%M} UTC"
+
+
+def _costs(p: Platform, prices: Prices | None) -> tuple[Cost, ...]:
     """CPU and memory of each pipeline's own work; what came from the cache cost nothing."""
     names = {row["run"]: str(row["pipeline"]) for row in p.journal.rows("runs")}
-    totals: dict[str, list[float]] = {}
-    for step in p.journal.rows("steps"):
-        usage = cast("dict[str, float] | None", step["usage"])
-        if usage:
-            total = totals.setdefault(names[step["run"]], [0.0, 0.0])
-            total[0] += usage["cpu_s"]
-            total[1] += usage["gb_s"]
-    return tuple(Cost(name, cpu, gb) for name, (cpu, gb) in sorted(totals.items()))
+    spent: dict[str, list[tuple[str, Usage]]] = {}
+    for step in p.journal.rows("steps", order=("seq",)):
+        if step["usage"]:
+            of = spent.setdefault(names[step["run"]], [])
+            of.append((str(step["run"]), Usage(**cast("dict[str, Any]", step["usage"]))))
+    return tuple(_cost(name, used, prices) for name, used in sorted(spent.items()))
 
 
-def _proof(p: Platform) -> Proof:
+def _cost(pipeline: str, used: list[tuple[str, Usage]], prices: Prices | None) -> Cost:
+    runs = len({run for run, _ in used})
+    cpu, gb = sum(usage.cpu_s for _, usage in used), sum(usage.gb_s for _, usage in used)
+    eur = sum(prices.eur(usage) for _, usage in used) if prices else None
+    return Cost(f"{pipeline}, {runs} run{'' if runs == 1 else 's'}", cpu, gb, eur)
+
+
+def _proof(p: Platform, checks: tuple[Checked, ...]) -> Proof | None:
+    """None before anything was written."""
     head = p.journal.head()
     rebuilt = [f"{row['version']}: {row['outcome']}" for row in p.journal.rows("rebuilds")]
-    return Proof(head.hash, head.seq, sha256_hex(p.key_store.public_key("werk"))[:32], rebuild=", ".join(rebuilt))
+    return Proof(head.hash, head.seq, p.key_store.public_key("werk").hex(), checks, ", ".join(rebuilt)) if head.seq else None
 
 
 def _int(value: object) -> int:

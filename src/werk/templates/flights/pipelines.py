@@ -1,11 +1,11 @@
-"""The pipelines of this use case: train, score a month, deploy what was approved, compare two versions."""
+"""The pipelines of this use case: train, score a month, deploy what was approved, compare two versions, climb the ladder."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 
 import polars as pl
 
-from flights.features import CATEGORIES, FEATURES, KEY, TARGET, engineer, flights
+from flights.features import CATEGORIES, FEATURES, KEY, PLANE, SCHEDULE, TARGET, WEATHER, engineer, flights
 from werk import Features, Model, fit_lightgbm, pipeline, step, steps
 
 
@@ -50,10 +50,16 @@ def train(rows: pl.DataFrame, params: Params) -> Model:
 
 
 @pipeline
-def training(start: str = "2013-01", through: str = "2013-06", holdout_days: int = 45, params: Params = Params()):
+def training(
+    start: str = "2013-01",
+    through: str = "2013-06",
+    holdout_days: int = 45,
+    params: Params = Params(),
+    champion: str | None = "flight-delay@champion",
+):
     fit, holdout = prepare(load(start, through), through, holdout_days)
     model = train(fit, params)
-    report = steps.evaluate(model, holdout, slices=("carrier", "origin"))
+    report = steps.evaluate(model, holdout, slices=("carrier", "origin"), champion=champion)
     version = steps.register(model, report, gate="gate.toml")
     steps.monitor(version, model, fit, holdout, outcome="late", things="flights")
     steps.store_metadata(version, report)
@@ -78,6 +84,7 @@ def batch_inference(window: str, model: str = "flight-delay@champion"):
     scored = steps.batch_inference(rows, model, window)
     steps.check(scored, rows, model, window)
     busiest(scored)
+    steps.cost(model, window)
 
 
 @pipeline
@@ -88,3 +95,26 @@ def deployment(model: str):
 @pipeline
 def comparison(a: str, b: str, start: str, through: str):
     steps.compare(known(load(start, through)), a, b, through)
+
+
+RUNGS = {
+    "schedule and plane": (*SCHEDULE, *PLANE),
+    "+ weather as it was known then": (*SCHEDULE, *PLANE, *WEATHER),
+    "+ delays of flights that had left": FEATURES,
+}
+SMOOTH = {"learning_rate": 0.12, "min_data_in_leaf": 200, "feature_fraction": 0.6, "lambda_l2": 5.0, "cat_smooth": 50.0}
+
+
+@step("training")
+def train_knowing(rows: pl.DataFrame, knows: str, rounds: int = 60) -> Model:
+    features = RUNGS[knows]
+    categories = [name for name in CATEGORIES if name in features]
+    return fit_lightgbm(rows, target=TARGET, key=KEY, features=features, categories=categories, rounds=rounds, params=SMOOTH)
+
+
+@pipeline
+def ladder(start: str = "2013-01", through: str = "2013-12", later_days: int = 184):
+    """What features of their time are worth: the same model, each time knowing more, judged on the days after."""
+    fit, later = prepare(load(start, through), through, later_days)
+    for place, knows in enumerate(RUNGS):
+        steps.rung(train_knowing(fit, knows), later, knows, place)
