@@ -94,7 +94,8 @@ def _handed_over(p: Platform, run: str) -> Payload:
 def _one(p: Platform, projection: str, **where: str) -> Row:
     rows = p.journal.rows(projection, cast("Mapping[str, Any]", where))
     if not rows:
-        raise Failed(f"The lineage is broken: {where} is not in the journal.", code="lineage-broken", hint="Run `werk audit verify`.")
+        lost = f"The lineage is broken: {where} is not in the journal."
+        raise Failed(lost, code="lineage-broken", hint="Run `werk audit verify`.")
     return rows[0]
 
 
