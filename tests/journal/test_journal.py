@@ -216,6 +216,22 @@ def test_a_stalled_owner_is_fenced_out(url: str, opened: Open) -> None:
     assert mine.bound_to(project="prj_b").claim("r1", "x", ttl_s=1) == Lease("r1", "x", 1)
 
 
+def test_whose_holder_is_silent(url: str, opened: Open) -> None:
+    """Held, let go, run out, never taken: only the third is somebody's who has died."""
+    journal = opened(url)
+    runs = ["held", "let-go", "run-out", "untaken"]
+    assert (journal.silent([]), journal.untaken([])) == ([], [])
+    journal.claim("held", "me", ttl_s=30)
+    lease = journal.claim("let-go", "me", ttl_s=30)
+    assert lease
+    journal.release(lease)
+    journal.claim("run-out", "me", ttl_s=0.01)
+    time.sleep(0.05)
+    assert journal.silent(runs) == ["run-out"]
+    assert journal.untaken(runs) == ["untaken"]
+    assert opened(url, project="prj_b").silent(runs) == []
+
+
 def test_a_heartbeat_waits_for_a_long_write_instead_of_deadlocking(url: str, opened: Open) -> None:
     journal = opened(url)
     lease = journal.claim("r1", "me", ttl_s=30)

@@ -211,6 +211,17 @@ def serve(
 
 
 @app.command()
+def up(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the prediction server; 0 takes a free one.")] = 8080,
+    project: ProjectDir = None,
+    profile: Profile = None,
+) -> None:
+    """Keep a project going until Ctrl-C: restart `werk serve` when it dies, go on with runs whose worker is gone, start what
+    triggers ask for. One per project folder. There is no control API and no console yet."""
+    _do("up.up", False, port=port, project=project, profile=profile)
+
+
+@app.command()
 def lineage(
     id: Annotated[str, typer.Argument(help="A prediction id or model:version.")],
     project: ProjectDir = None,

@@ -13,7 +13,7 @@ from werk.core.errors import InputError, unknown
 from werk.core.nouns import Project, check_name
 
 FILE = "werk.toml"
-PORTS = ("table_store", "object_store", "key_store", "identity", "meter")
+PORTS = ("table_store", "object_store", "key_store", "identity", "meter", "engine")
 _SECTIONS = (*PORTS, "project", "journal", "profile", "trigger", "serving", "prices")
 _TRIGGER = ("name", "on", "pipeline", "where", "params")
 Table = dict[str, object]
@@ -131,6 +131,7 @@ def _port(tree: Table, port: str, root: Path) -> Table:
         "key_store": {"use": "file", "path": str(home() / "keys")},
         "identity": {"use": "local"},
         "meter": {"use": "process"},
+        "engine": {"use": "journal"},
     }
     given = _table(tree, port)
     given = given if "use" in given else {**defaults[port], **given}

@@ -15,6 +15,7 @@ from werk.core import plugins
 from werk.core.errors import InputError
 from werk.core.journal import Projection
 from werk.core.platform import Platform
+from werk.core.ports.engine import Engine, Progress
 from werk.core.ports.identity import Identity
 from werk.core.ports.key_store import KeyStore
 from werk.core.ports.meter import Meter
@@ -23,7 +24,7 @@ from werk.core.ports.object_store import ObjectStore
 from werk.core.ports.table_store import TableStore
 from werk.journal import SqlJournal
 from werk.serving import facts as serving_facts
-from werk.workflow import Codec, Engine, Progress, Resource
+from werk.workflow import Codec, Pipeline, Resource
 from werk.workflow.capture import mask
 from werk.workflow.triggers import TRIGGER_PROJECTIONS
 
@@ -57,10 +58,12 @@ class Session:
     settings: Settings
     journal: SqlJournal
 
-    def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine:
+    def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine[Pipeline]:
+        """What [engine] names, built on this platform."""
         of_models = models.model_codec
         codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
-        return Engine(self.p, RESOURCES, (codec,), mask=mask, progress=progress)
+        bound = {"p": self.p, "resources": RESOURCES, "codecs": (codec,), "mask": mask, "progress": progress}
+        return cast("Engine[Pipeline]", _built(self.settings, "engine", **bound))
 
 
 @contextmanager
@@ -153,6 +156,6 @@ class Formats(dict[str, ModelFormat]):
         return self[name]
 
 
-def _built(settings: Settings, port: str) -> object:
+def _built(settings: Settings, port: str, **bound: object) -> object:
     given = dict(settings.ports[port])
-    return plugins.build(port, str(given.pop("use")), given)
+    return plugins.build(port, str(given.pop("use")), {**given, **bound})

@@ -22,6 +22,9 @@ if sys.platform == "win32":
             except OSError:  # LK_LOCK gives up after ten seconds; we do not
                 continue
 
+    def _try(fd: int) -> None:
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
     def _unlock(fd: int) -> None:
         os.lseek(fd, 0, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
@@ -32,11 +35,33 @@ else:
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX)
 
+    def _try(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def _unlock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 LOCK_FILES = ("-turn", "-lock")
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Whether this process is the only one in such a block; a process that dies leaves it at once, and so does a refused one."""
+    fd = _open(path)
+    try:
+        try:
+            _try(fd)
+        except OSError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(fd)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
 
 
 class WriteLock:
@@ -90,7 +115,7 @@ class WriteLock:
             _unlock(main)
 
     def _opened(self) -> tuple[int, int]:
-        turn, main = (os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666) for path in self._paths)
+        turn, main = map(_open, self._paths)
         return turn, main
 
     def close(self) -> None:

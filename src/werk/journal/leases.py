@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from werk.core.errors import Lost
 from werk.core.journal import Lease
 from werk.journal.database import Cursor, Database, cursor_of
@@ -40,6 +42,33 @@ def release(database: Database, project: str, lease: Lease) -> None:
     sql = f"UPDATE leases SET until = 0, owner = '' WHERE project = {m} AND run = {m} AND owner = {m} AND token = {m}"
     with database.writing(ordered=False) as connection:
         cursor_of(connection).execute(sql, (project, lease.run, lease.owner, lease.token))
+
+
+def silent(database: Database, project: str, runs: Sequence[str]) -> list[str]:
+    """Those of the runs whose holder's lease has ended by the database's clock.
+
+    A run that was let go, or never taken, is not among them.
+    """
+    if not runs:
+        return []
+    m = database.mark
+    among = ", ".join([m] * len(runs))
+    sql = f"SELECT run FROM leases WHERE project = {m} AND owner <> '' AND until <= {m} AND run IN ({among}) ORDER BY run"
+    with database.reading() as connection:
+        cursor = cursor_of(connection)
+        cursor.execute(sql, (project, database.now(cursor), *runs))
+        return [str(run) for (run,) in cursor.fetchall()]
+
+
+def untaken(database: Database, project: str, runs: Sequence[str]) -> list[str]:
+    """Those of the runs that nobody has ever claimed."""
+    m = database.mark
+    sql = f"SELECT run FROM leases WHERE project = {m} AND run IN ({', '.join([m] * len(runs)) or 'NULL'})"
+    with database.reading() as connection:
+        cursor = cursor_of(connection)
+        cursor.execute(sql, (project, *runs))
+        taken = {str(run) for (run,) in cursor.fetchall()}
+    return [run for run in runs if run not in taken]
 
 
 def fence(database: Database, cursor: Cursor, project: str, lease: Lease) -> None:

@@ -93,6 +93,14 @@ class SqlJournal(SqlReader):
     def release(self, lease: Lease) -> None:
         leases.release(self.database, self.project, lease)
 
+    def silent(self, runs: Sequence[str]) -> list[str]:
+        """Those of the runs whose holder has gone silent: whoever claims them next gets them."""
+        return leases.silent(self.database, self.project, runs)
+
+    def untaken(self, runs: Sequence[str]) -> list[str]:
+        """Those of the runs that nobody has ever claimed."""
+        return leases.untaken(self.database, self.project, runs)
+
     def add_points(self, new: Sequence[Point]) -> None:
         add_points(self.database, self.project, new)
 

@@ -11,10 +11,11 @@ from werk.core.errors import InputError
 from werk.core.journal import Fact
 from werk.core.nouns import ModelVersion
 from werk.core.platform import Platform
+from werk.core.ports.engine import Engine
 from werk.core.spec import Spec
 from werk.models import Model, canonical_hash, model_codec
 from werk.registry import version_row
-from werk.workflow import Engine, Pipeline
+from werk.workflow import Pipeline
 from werk.workflow.capture import Environment, differences
 from werk.workflow.params import from_json
 from werk.workflow.payloads import classes_in
@@ -79,7 +80,7 @@ class UntilModel(Pipeline):
         )
 
 
-def retrain(p: Platform, engine: Engine, pipeline: Pipeline, recipe: Recipe, environment: Environment) -> str:
+def retrain(p: Platform, engine: Engine[Pipeline], pipeline: Pipeline, recipe: Recipe, environment: Environment) -> str:
     """The canonical hash of the model trained anew; the platform's journal and object store are empty ones of its own."""
     cut = UntilModel(pipeline.fn)
     params = {name: from_json(value, classes_in(cut.types.get(name, Any))) for name, value in recipe.params.items()}

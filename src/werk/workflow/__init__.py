@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from werk.workflow.context import Progress, Resource, StepContext
+from werk.core.ports.engine import Progress
+from werk.workflow.context import Resource, StepContext
 from werk.workflow.facts import PROJECTIONS
 from werk.workflow.pipeline import Pipeline, parse_params, pipeline
 from werk.workflow.step import Step, step

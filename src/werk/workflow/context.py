@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from werk.core.canonical import JSON
 from werk.core.nouns import Snapshot
@@ -42,16 +41,3 @@ class StepContext:
 
 
 Resource = Callable[[Platform, StepContext], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One sign of life. `note` is a sentence where there is something to say (a kept result, what failed)."""
-
-    run: str
-    step: str
-    event: Literal["started", "finished", "cached", "kept", "retried", "failed", "refused", "already-finished"]
-    index: int = 0
-    total: int = 0
-    seconds: float = 0.0
-    note: str = ""

@@ -14,10 +14,11 @@ from werk.core.errors import InputError, Lost, Refused, StepFailed, Transient, W
 from werk.core.journal import NewFact, Row
 from werk.core.nouns import RunStatus, Snapshot, new_id
 from werk.core.platform import Platform
+from werk.core.ports.engine import Progress
 from werk.core.spec import Const, FromParam, FromStep, Node, Source, Spec
 from werk.workflow import params as values
 from werk.workflow.codehash import Sources, code_hash
-from werk.workflow.context import Progress, Resource, StepContext
+from werk.workflow.context import Resource, StepContext
 from werk.workflow.failure import user_traceback
 from werk.workflow.heartbeat import Heartbeat
 from werk.workflow.payloads import Codec, Payload, Payloads, classes_in
@@ -50,10 +51,10 @@ class _Walk:
 
 
 class Engine:
-    """Runs pipelines of one platform. `mask` hides secrets in what is recorded of a failure.
+    """Runs pipelines of one platform; its promises are numbered in `werk.core.ports.engine`.
 
     `resources` gives steps their keyword-only parameters; `p` (the platform, its journal bound to the run) and
-    `context` (the `StepContext`) are always there.
+    `context` (the `StepContext`) are always there. `mask` hides secrets in what is recorded of a failure.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Engine:
         self._p = p
         self._resources: dict[str, Resource] = {"p": lambda bound, _: bound, "context": lambda _, context: context, **resources}
         self._payloads = Payloads(p, codecs)
-        self._lease_s = lease_s
+        self._lease_s = _lease(lease_s)
         self._mask = mask
         self._tell = progress or (lambda _: None)
         self._owner = new_id("own")
@@ -320,7 +321,7 @@ class Engine:
         """The code hash of every step; raises `InputError` for what could not be run."""
         for node in spec.nodes:
             if node.kind != "step" or node.map_over or node.when:
-                raise InputError(f"Step '{node.id}' cannot be run by this engine yet.", code="node-kind", hint="Use plain steps.")
+                raise _not_yet(node)
             for name in pipeline.steps[node.id].resources:
                 if name not in self._resources:
                     raise unknown(f"resource for step '{node.id}'", name, self._resources, code="resource-unknown")
@@ -342,6 +343,19 @@ class Engine:
                     f"The parameter '{name}' holds a secret.", code="param-secret", hint="Give it by reference in werk.toml."
                 )
         return told
+
+
+def _lease(seconds: object) -> float:
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
+        return float(seconds)
+    hint = "Write a number above 0 under [engine] in werk.toml; 30 keeps a step that holds the interpreter."
+    raise InputError(f"A lease cannot last {seconds!r} seconds.", code="lease-malformed", hint=hint)
+
+
+def _not_yet(node: Node) -> InputError:
+    what = "is an approval" if node.kind == "approval" else "is mapped over a list" if node.map_over else "runs on a condition"
+    hint = "Use plain steps: loop or branch inside one, and approve with `werk approve`."
+    return InputError(f"'{node.id}' {what}, which this engine cannot run yet.", code="node-kind", hint=hint)
 
 
 def _fact(node: Node, attempt: int, code: str, cache_key: str | None) -> dict[str, JSON]:

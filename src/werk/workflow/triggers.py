@@ -63,10 +63,15 @@ def drain(journal: Journal, triggers: Sequence[Trigger], start: Start, *, after:
     fact in the transaction of `run.started`: a kill leaves both or neither, and of two drains only one commits.
     A trigger does not fire on what came out of a run it had started itself, or the loop would never end.
     """
-    fired = journal.rows("firings")
-    asked = ((fact, trigger) for trigger in triggers for fact in _waiting(journal, trigger, fired, after))
-    started = (_fire(journal, trigger, fact, start) for fact, trigger in sorted(asked, key=lambda pair: pair[0].seq))
+    started = (_fire(journal, trigger, fact, start) for trigger, fact in waiting(journal, triggers, after=after))
     return [firing for firing in started if firing]
+
+
+def waiting(journal: Journal, triggers: Sequence[Trigger], *, after: int = 0) -> list[tuple[Trigger, Fact]]:
+    """What the facts after `after` ask for and has not been started, oldest first."""
+    fired = journal.rows("firings")
+    asked = ((trigger, fact) for trigger in triggers for fact in _waiting(journal, trigger, fired, after))
+    return sorted(asked, key=lambda pair: pair[1].seq)
 
 
 class FiringJournal:

@@ -40,6 +40,7 @@ def resume(run: str, project: Path | None, profile: str | None) -> Answer:
         name = str(found["pipeline"])
         code = _code(session)
         session.engine(_say).resume(pipeline_named(session.p.project.root, name), run, code=code)
+        drain(session)
         return Answer(record=_record(session, run), text=run)
 
 
@@ -67,9 +68,18 @@ def drive(session: Session, name: str, id: str) -> None:
     session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
 
 
+def drained(project: Path | None, profile: str | None) -> None:
+    with opened(project, profile) as session:
+        drain(session)
+
+
+def triggers_of(session: Session) -> list[Trigger]:
+    return [Trigger(**cast("dict[str, Any]", table)) for table in session.settings.triggers]
+
+
 def drain(session: Session) -> list[str]:
     """Start and drive what the newest facts ask for, until nothing is asked for any more; returns the runs."""
-    triggers = [Trigger(**cast("dict[str, Any]", table)) for table in session.settings.triggers]
+    triggers = triggers_of(session)
     pipelines = {trigger.name: trigger.pipeline for trigger in triggers}
     done: list[str] = []
     while fired := fire(session.p.journal, triggers, partial(_started, session)):
