@@ -58,7 +58,7 @@ def explain(p: Platform, id: str) -> Explained:
     values = row.select(model.features).row(0, named=True)
     said = [Contribution(name, _plain(values[name]), size) for name, size in zip(model.features, added, strict=True)]
     said.sort(key=lambda one: (-abs(one.added), one.feature))
-    return Explained(id, str(mv), str(found["run"]), cast("float", found["score"]), again, base, tuple(said))
+    return Explained(id, str(mv), str(found["run"]), again, again, base, tuple(said))
 
 
 def prediction(p: Platform, id: str) -> Mapping[str, object]:

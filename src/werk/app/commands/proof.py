@@ -10,10 +10,12 @@ from pathlib import Path
 from werk import journal
 from werk.app.answers import Answer
 from werk.app.wiring import opened
+from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
 
 LIBRARIES = ("deltalake", "polars", "duckdb", "sqlalchemy", "lightgbm", "scikit-learn", "cryptography")
+SHOWN = 40
 UNPROVEN = (
     "a real S3 service (tested against moto), and serving or retraining on Postgres and S3",
     "the full kill matrix of 500 points (CI samples it)",
@@ -23,9 +25,30 @@ UNPROVEN = (
 
 
 def lineage(id: str, project: Path | None, profile: str | None) -> Answer:
+    """A prediction or a model is followed to its code and files; of everything else all that came before and after it."""
     with opened(project, profile) as session:
-        found = walk(session.p, id)
-    return Answer(record=found.to_json(), text="\n".join(_chain(found)))
+        chain = walk(session.p, id) if id.startswith("prd_") or kind_of(id) == "model" else None
+        around = ancestry(session.p.journal, chain.model if chain and chain.prediction else id)
+    record = (chain.to_json() if chain else {}) | around.to_json() | {"id": id}
+    told = [*_chain(chain), *_onward(around)] if chain else [*_upward(around), *_onward(around)]
+    return Answer(record=record, text="\n".join(told))
+
+
+def _upward(found: Ancestry) -> list[str]:
+    return [found.id, "came from", *(_edge(edge) for edge in found.producers)] if found.producers else [found.id]
+
+
+def _onward(found: Ancestry) -> list[str]:
+    """At most forty: a table read by a thousand runs is listed whole by --json."""
+    if not found.consumers:
+        return ["nothing has come of it yet"]
+    more = len(found.consumers) - SHOWN
+    rest = [f"  and {more} more: --json lists all"] if more > 0 else []
+    return ["what came of it", *(_edge(edge) for edge in found.consumers[:SHOWN]), *rest]
+
+
+def _edge(edge: Edge) -> str:
+    return f"  {edge.source} {edge.how} {edge.target}"
 
 
 def _chain(found: Lineage) -> list[str]:
