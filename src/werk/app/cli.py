@@ -371,9 +371,27 @@ def story(
 
 
 @app.command()
-def backup(directory: Path, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Copy the journal as it stands at one fact."""
-    _do("proof.backup", json, directory=directory, project=project, profile=profile)
+def backup(
+    directory: Annotated[Path, typer.Argument(help="A new folder outside the project.")],
+    keys: Annotated[bool, typer.Option("--keys/--no-keys", help="With the signing key: guard the folder like the key.")] = True,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Copy journal, tables, artifacts, code and keys as they stand at one fact; runs may go on meanwhile."""
+    _do("backup.backup", json, directory=directory, keys=keys, project=project, profile=profile)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="The folder that `werk backup` wrote.")],
+    target: Annotated[Path | None, typer.Argument(help="A new folder for the project (default: its name, here).")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="The original on this machine is gone: go on from here.")] = False,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Check every byte of a backup, then bring the project back from it."""
+    _do("backup.restore", json, source=backup, target=target, replace=replace, profile=profile)
 
 
 @app.command()

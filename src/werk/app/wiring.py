@@ -63,7 +63,7 @@ class Session:
         of_models = models.model_codec
         codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
         bound = {"p": self.p, "resources": RESOURCES, "codecs": (codec,), "mask": mask, "progress": progress}
-        return cast("Engine[Pipeline]", _built(self.settings, "engine", **bound))
+        return cast("Engine[Pipeline]", built(self.settings, "engine", **bound))
 
 
 @contextmanager
@@ -83,11 +83,11 @@ def open_session(root: Path, profile: str | None = None) -> Session:
 
 def open_with(settings: Settings) -> Session:
     _make_room(settings)
-    keys = cast("KeyStore", _built(settings, "key_store"))
-    identity = cast("Identity", _built(settings, "identity"))
-    table_store = cast("TableStore", _built(settings, "table_store"))
-    object_store = cast("ObjectStore", _built(settings, "object_store"))
-    meter = cast("Meter", _built(settings, "meter"))
+    keys = cast("KeyStore", built(settings, "key_store"))
+    identity = cast("Identity", built(settings, "identity"))
+    table_store = cast("TableStore", built(settings, "table_store"))
+    object_store = cast("ObjectStore", built(settings, "object_store"))
+    meter = cast("Meter", built(settings, "meter"))
     log = journal.open_journal(
         settings.journal_url,
         project=settings.project.id,
@@ -115,6 +115,12 @@ def open_with(settings: Settings) -> Session:
         meter=meter,
     )
     return Session(p, settings, bound)
+
+
+def built(settings: Settings, port: str, **bound: object) -> object:
+    """The adapter that the settings name for a port, with what only the caller can give it."""
+    given = dict(settings.ports[port])
+    return plugins.build(port, str(given.pop("use")), {**given, **bound})
 
 
 def _make_room(settings: Settings) -> None:
@@ -154,8 +160,3 @@ class Formats(dict[str, ModelFormat]):
     def __missing__(self, name: str) -> ModelFormat:
         self[name] = cast("ModelFormat", plugins.build("model_format", name, {}))
         return self[name]
-
-
-def _built(settings: Settings, port: str, **bound: object) -> object:
-    given = dict(settings.ports[port])
-    return plugins.build(port, str(given.pop("use")), {**given, **bound})

@@ -81,12 +81,6 @@ def verify(project: Path | None, profile: str | None) -> Answer:
     return Answer(record=record, text="\n".join(lines), exit_code=1)
 
 
-def backup(directory: Path, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
-        head = journal.backup(session.journal, directory)
-    return Answer(record={"seq": head.seq, "hash": head.hash}, text=f"journal copied up to fact {head.seq}")
-
-
 def doctor(project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         bindings = {port: given["use"] for port, given in session.settings.ports.items()}
