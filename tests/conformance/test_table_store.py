@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -52,6 +53,18 @@ def test_nobody_sees_half_a_table_while_it_is_written(tmp_path: Path) -> None:
     stop.set()
     reader.join()
     assert seen == {(1000, 1)}
+
+
+def test_every_version_is_read_by_a_second_engine(tmp_path: Path) -> None:
+    """DuckDB reads the Parquet files of a version without anything of ours."""
+    store = DeltaTableStore(tmp_path / "lake")
+    store.write("raw.t", pl.DataFrame({"k": [1, 2], "v": ["a", None]}))
+    store.write("raw.t", pl.DataFrame({"k": [3], "v": ["c"]}))
+    store.write("raw.t", pl.DataFrame({"k": [9], "v": ["z"]}), mode="replace")
+    for version in range(3):
+        ours = pl.DataFrame(store.read("raw.t", version)).sort("k")
+        theirs = duckdb.read_parquet(store.files("raw.t", version)).order("k").fetchall()
+        assert theirs == ours.rows()
 
 
 def _cut(file: Path) -> None:

@@ -34,6 +34,18 @@ def test_one_flight_alone_has_the_very_features_it_has_among_all(tables: Held) -
         assert flown.engineer(rows[at : at + 1].lazy(), lake).equals(among_all[at : at + 1])
 
 
+def test_ten_thousand_flights_asked_for_in_small_groups_have_the_features_they_have_in_training(
+    tables: Held, year: pl.DataFrame
+) -> None:
+    july = {name: tables.scan(name).filter(pl.col("month") == 7).collect() for name in ("raw.flights", "raw.weather")}
+    lake = Held({**july, "raw.planes": tables.scan("raw.planes").collect()})
+    asked = flown.flights(lake).filter(pl.col("day").is_between(10, 21)).collect()
+    trained = year.filter(pl.col("sched_dep").is_in(asked["sched_dep"].implode()))
+    served = pl.concat([flown.engineer(group.lazy(), lake) for group in asked.iter_slices(120)])
+    assert served.height >= 10_000
+    assert served.equals(trained)
+
+
 def test_days_are_those_of_new_york_and_the_end_is_left_out(tables: Held) -> None:
     july = flown.flights(tables, date(2013, 7, 1), date(2013, 8, 1)).collect()
     assert july.height == 29_425

@@ -25,6 +25,7 @@ app.add_typer(audit, name="audit")
 ProjectDir = Annotated[Path | None, typer.Option("--project", help="The project's folder (default: here or above).")]
 Profile = Annotated[str | None, typer.Option("--profile", help="A profile of werk.toml, e.g. team.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="As it stood at a time (ISO 8601 with a zone).")]
 Params = Annotated[list[str] | None, typer.Option("-p", "--param", help="A pipeline parameter, key=value.")]
 
 
@@ -120,14 +121,14 @@ def ingest(
 
 
 @app.command()
-def tables(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+def tables(as_of: AsOf = None, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
     """Every table with its version, rows and quarantined rows."""
-    _do("tables.tables", json, project=project, profile=profile)
+    _do("tables.tables", json, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()
 def sql(query: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Ask the tables in SQL."""
+    """Ask the tables in SQL; journal.runs, journal.metadata, journal.facts ... are the record of what happened."""
     _do("tables.sql", json, query=query, project=project, profile=profile)
 
 
@@ -153,28 +154,52 @@ def resume(run: str, project: ProjectDir = None, profile: Profile = None, json: 
 @app.command()
 def runs(
     limit: Annotated[int, typer.Option("--limit", min=1)] = 20,
+    as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """The newest runs."""
-    _do("runs.runs", json, limit=limit, project=project, profile=profile)
+    _do("runs.runs", json, limit=limit, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()
 def show(
-    id: Annotated[str, typer.Argument(help="A run, model:version or table@version.")],
+    id: Annotated[str, typer.Argument(help="A run, model:version, model@alias, table@version, prediction or deployment.")],
+    as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Everything about one thing."""
-    _do("runs.show", json, id=id, project=project, profile=profile)
+    """Everything recorded of one thing."""
+    _do("show.show", json, id=id, as_of=as_of, project=project, profile=profile)
+
+
+@app.command()
+def logs(run: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """What each step of a run did: state, attempts, seconds, memory; of a failure your own traceback."""
+    _do("show.logs", json, run=run, project=project, profile=profile)
+
+
+@app.command()
+def pipelines(
+    name: Annotated[str | None, typer.Argument(help="One of them: its steps; with --json its graph.")] = None,
+    project: ProjectDir = None,
+    json: Json = False,
+) -> None:
+    """The pipelines of this project, or one as a graph."""
+    _do("pipelines.pipelines", json, name=name, project=project)
+
+
+@app.command()
+def status(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """One screen: champion, what waits, last runs, newest verdicts, tables, and what to do next."""
+    _do("status.status", json, project=project, profile=profile)
 
 
 @app.command()
 def models(
-    as_of: Annotated[str | None, typer.Option("--as-of", help="As they stood at a time (ISO 8601 with a zone).")] = None,
+    as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
@@ -208,9 +233,87 @@ def reject(
 
 
 @app.command()
+def retire(
+    version: str,
+    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Retire an approved version that is not the champion."""
+    _do("models.retire", json, version=version, comment=comment, project=project, profile=profile)
+
+
+@app.command()
 def alias(version: str, name: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
     """Point an alias (champion, challenger) at a version."""
     _do("models.alias", json, version=version, name=name, project=project, profile=profile)
+
+
+@app.command()
+def deploy(
+    version: Annotated[str, typer.Argument(help="model:version; it must be approved.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Make an approved version the champion and let the server answer with it."""
+    _do("deployments.deploy", json, version=version, project=project, profile=profile)
+
+
+@app.command()
+def rollback(
+    endpoint: Annotated[str, typer.Argument(help="The endpoint, named like its model.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Let the version before answer again, and be the champion again."""
+    _do("deployments.rollback", json, endpoint=endpoint, project=project, profile=profile)
+
+
+@app.command()
+def deployments(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Every deployment, newest first."""
+    _do("deployments.deployments", json, project=project, profile=profile)
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="model:version, model@alias, or a model for its champion.")],
+    source: Annotated[str, typer.Argument(help="A Parquet, CSV or JSON-lines file, or a table[@version], with the features.")],
+    out: Annotated[Path | None, typer.Option("--out", help="A .parquet, .csv or .jsonl file for all answers.")] = None,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Score rows with a registered version; the lake is left as it is."""
+    _do("predict.predict", json, model=model, source=source, out=out, project=project, profile=profile)
+
+
+@app.command()
+def explain(
+    prediction: Annotated[str, typer.Argument(help="A prediction id.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Ask a recorded prediction again: the same score, and what each feature added to it."""
+    _do("predict.explain", json, id=prediction, project=project, profile=profile)
+
+
+@app.command()
+def monitor(
+    model: Annotated[str | None, typer.Argument(help="model, model:version or model@alias (default: the project's).")] = None,
+    window: Annotated[str | None, typer.Option("--window", help="One window only, e.g. 2013-09.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit code 3 when the newest window has a violation.")] = False,
+    as_of: AsOf = None,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """What the monitors said, window by window."""
+    _do("monitor.monitor", json, model=model, window=window, check=check, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()
@@ -236,13 +339,25 @@ def up(
 
 @app.command()
 def lineage(
-    id: Annotated[str, typer.Argument(help="A prediction id or model:version.")],
+    id: Annotated[str, typer.Argument(help="A prediction, run, deployment, model:version or table@version.")],
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """From one prediction or model to its run, code, table versions and source files."""
+    """What a thing came from, back to source files and code, and what came from it."""
     _do("proof.lineage", json, id=id, project=project, profile=profile)
+
+
+@app.command()
+def checkout(
+    version: Annotated[str, typer.Argument(help="model:version or model@alias")],
+    directory: Annotated[Path, typer.Argument(help="A new folder.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Put a version's code, model and data into a folder."""
+    _do("checkout.checkout", json, version=version, directory=directory, project=project, profile=profile)
 
 
 @app.command()
@@ -269,9 +384,27 @@ def story(
 
 
 @app.command()
-def backup(directory: Path, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Copy the journal as it stands at one fact."""
-    _do("proof.backup", json, directory=directory, project=project, profile=profile)
+def backup(
+    directory: Annotated[Path, typer.Argument(help="A new folder outside the project.")],
+    keys: Annotated[bool, typer.Option("--keys/--no-keys", help="With the signing key: guard the folder like the key.")] = True,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Copy journal, tables, artifacts, code and keys as they stand at one fact; runs may go on meanwhile."""
+    _do("backup.backup", json, directory=directory, keys=keys, project=project, profile=profile)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="The folder that `werk backup` wrote.")],
+    target: Annotated[Path | None, typer.Argument(help="A new folder for the project (default: its name, here).")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="The original on this machine is gone: go on from here.")] = False,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Check every byte of a backup, then bring the project back from it."""
+    _do("backup.restore", json, source=backup, target=target, replace=replace, profile=profile)
 
 
 @app.command()

@@ -73,7 +73,7 @@ class Session:
         codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
         resources = {**RESOURCES, "prices": lambda p, context: prices}
         bound = {"p": self.p, "resources": resources, "codecs": (codec,), "mask": mask, "progress": progress}
-        return cast("Engine[Pipeline]", _built(self.settings, "engine", **bound))
+        return cast("Engine[Pipeline]", built(self.settings, "engine", **bound))
 
 
 @contextmanager
@@ -106,11 +106,11 @@ def open_session(root: Path, profile: str | None = None) -> Session:
 
 def open_with(settings: Settings) -> Session:
     _make_room(settings)
-    keys = cast("KeyStore", _built(settings, "key_store"))
-    identity = cast("Identity", _built(settings, "identity"))
-    table_store = cast("TableStore", _built(settings, "table_store"))
-    object_store = _objects(settings)
-    meter = cast("Meter", _built(settings, "meter"))
+    keys = cast("KeyStore", built(settings, "key_store"))
+    identity = cast("Identity", built(settings, "identity"))
+    table_store = cast("TableStore", built(settings, "table_store"))
+    object_store = objects(settings)
+    meter = cast("Meter", built(settings, "meter"))
     log = journal.open_journal(
         settings.journal_url,
         project=settings.project.id,
@@ -138,6 +138,12 @@ def open_with(settings: Settings) -> Session:
         meter=meter,
     )
     return Session(p, settings, bound)
+
+
+def built(settings: Settings, port: str, **bound: object) -> object:
+    """The adapter that the settings name for a port, with what only the caller can give it."""
+    given = dict(settings.ports[port])
+    return plugins.build(port, str(given.pop("use")), {**given, **bound})
 
 
 def _make_room(settings: Settings) -> None:
@@ -179,11 +185,7 @@ class Formats(dict[str, ModelFormat]):
         return self[name]
 
 
-def _objects(settings: Settings) -> ObjectStore:
-    store = cast("ObjectStore", _built(settings, "object_store"))
+def objects(settings: Settings) -> ObjectStore:
+    """The object store, or in a shared one the part that is this project's."""
+    store = cast("ObjectStore", built(settings, "object_store"))
     return Part(store, settings.project.id) if shared(settings.ports["object_store"], settings.project) else store
-
-
-def _built(settings: Settings, port: str, **bound: object) -> object:
-    given = dict(settings.ports[port])
-    return plugins.build(port, str(given.pop("use")), {**given, **bound})

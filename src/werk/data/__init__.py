@@ -2,7 +2,8 @@
 
 from werk.data.contracts import Contract, Rule, load_contract
 from werk.data.facts import PROJECTIONS
-from werk.data.landing import Check, Landing, land
+from werk.data.landing import Check, Landing, land, read_file
+from werk.data.metadata import metadata
 from werk.data.query import sql
 from werk.data.tables import Pinned, known, latest, pins, scan, write
 
@@ -17,7 +18,9 @@ __all__ = [
     "land",
     "latest",
     "load_contract",
+    "metadata",
     "pins",
+    "read_file",
     "scan",
     "sql",
     "write",

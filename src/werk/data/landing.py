@@ -73,6 +73,12 @@ def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Cont
     return landing
 
 
+def read_file(source: Path) -> tuple[pl.DataFrame, str]:
+    """The rows of a Parquet, CSV or JSON-lines file, and its name with the hash of its bytes."""
+    frame, origin = _read(source)
+    return frame, f"{origin['name']}#{str(origin['sha256'])[:12]}"
+
+
 def _read(source: Path | pl.DataFrame) -> tuple[pl.DataFrame, dict[str, JSON]]:
     if isinstance(source, pl.DataFrame):
         data = source.write_ipc(None).getvalue()

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import duckdb
 import polars as pl
 
 from werk.core.canonical import JSON
-from werk.core.errors import InputError
+from werk.core.errors import InputError, unknown
 from werk.core.platform import Platform
 from werk.data.tables import latest, scan
 
+Frames = Mapping[str, Callable[[], pl.DataFrame]]
 
-def sql(p: Platform, query: str, pins: Mapping[str, int] | None = None) -> pl.DataFrame:
-    """The answer as a frame; only the tables the query names are opened, at their pinned versions where given."""
+
+def sql(p: Platform, query: str, pins: Mapping[str, int] | None = None, *, beside: Frames | None = None) -> pl.DataFrame:
+    """The answer as a frame; only the tables the query names are opened, at their pinned versions where given.
+
+    `beside` are further tables by `schema.name`, read when they are named.
+    """
     # Closed before the query is looked at: binding alone would already open the files it names.
     con = duckdb.connect(":memory:", config={"enable_external_access": "false"})
     try:
         for table in _named(con, query):
-            _offer(p, con, table, pins)
+            _offer(con, table, _found(p, table, pins, beside or {}))
         con.execute("SET lock_configuration = true")
         return pl.DataFrame(con.sql(query).to_arrow_table())
     except (duckdb.Error, pl.exceptions.PolarsError) as wrong:
@@ -56,9 +61,16 @@ def _wrong(reason: str) -> InputError:
     return InputError(f"The query cannot be run: {first}.", code="sql-wrong", hint="`werk tables` lists what there is.")
 
 
-def _offer(p: Platform, con: duckdb.DuckDBPyConnection, table: str, pins: Mapping[str, int] | None) -> None:
+def _found(p: Platform, table: str, pins: Mapping[str, int] | None, beside: Frames) -> pl.DataFrame | pl.LazyFrame:
+    if table in beside:
+        return beside[table]()
+    if any(name.startswith(f"{table.partition('.')[0]}.") for name in beside):
+        raise unknown("table", table, beside, code="table-unknown")
+    return scan(p, table, pins[table] if pins and table in pins else latest(p, table))
+
+
+def _offer(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame | pl.LazyFrame) -> None:
     zone, _, name = table.partition(".")
-    version = pins[table] if pins and table in pins else latest(p, table)
-    con.register(f"{zone}__{name}", scan(p, table, version))
+    con.register(f"{zone}__{name}", frame)
     con.execute(f'CREATE SCHEMA IF NOT EXISTS "{zone}"')
     con.execute(f'CREATE VIEW "{zone}"."{name}" AS SELECT * FROM "{zone}__{name}"')

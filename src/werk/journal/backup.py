@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,9 +17,9 @@ from werk.core.journal import Head
 from werk.journal.chain import GENESIS
 from werk.journal.database import connect
 from werk.journal.heads import heads_file
-from werk.journal.schema import created, table_exists
+from werk.journal.schema import created
 from werk.journal.sql import SqlJournal
-from werk.journal.tables import FACTS, META, POINTS, SCHEMA
+from werk.journal.tables import FACTS, POINTS, SCHEMA
 
 _CHUNK = 1000
 _FILES: tuple[tuple[str, Table], ...] = (("facts.jsonl", FACTS), ("points.jsonl", POINTS))
@@ -37,9 +36,8 @@ def backup(journal: SqlJournal, target_dir: Path) -> Head:
     with journal.database.snapshot() as connection:
         for name, table in _FILES:
             _write_lines(target_dir / name, _lines(connection, table))
-        last = connection.execute(select(FACTS.c.seq, FACTS.c.hash).order_by(FACTS.c.seq.desc()).limit(1)).first()
-    head = Head(last.seq, last.hash) if last else Head(0, GENESIS)
-    _copy_heads(journal.outside.heads_dir, target_dir / "heads", journal.id)
+        head = _last(connection)
+    _copy_heads(journal.outside.heads_dir, target_dir / "heads", journal.id, head.seq)
     # Written last: a folder without it is an unfinished backup.
     about = {"schema": SCHEMA, "journal": journal.id, "seq": head.seq, "hash": head.hash}
     _write_lines(target_dir / "journal.json", [canonical_json(about)])
@@ -47,25 +45,35 @@ def backup(journal: SqlJournal, target_dir: Path) -> Head:
 
 
 def restore(target_dir: Path, url: str, *, heads_dir: Path | None = None) -> Head:
-    """Fill an empty database from a backup, all hashes kept; the next `open_journal` replays the projections."""
+    """Fill an empty database from a backup, all hashes kept; the next `open_journal` replays the projections.
+
+    A database that holds exactly this backup is left as it is: a restore that was killed is tried again.
+    """
     about = _about(target_dir)
     database = connect(url)
     try:
-        if table_exists(database, META):
-            raise InputError("There is already a journal at this URL.", code="journal-exists", hint="Restore to an empty one.")
-        created(database, str(about["journal"]))
+        meta = created(database, str(about["journal"]))
         with database.writing() as connection:
+            there = _last(connection)
+            if meta["journal"] == about["journal"] and there == Head(about["seq"], about["hash"]):
+                return there
+            if meta["journal"] != about["journal"] or there.seq:
+                raise InputError("There is already a journal at this URL.", code="journal-exists", hint="Use an empty one.")
             for name, table in _FILES:
                 _load(connection, table, target_dir / name)
-            last = connection.execute(select(FACTS.c.seq, FACTS.c.hash).order_by(FACTS.c.seq.desc()).limit(1)).first()
-            head = Head(last.seq, last.hash) if last else Head(0, GENESIS)
+            head = _last(connection)
             if head != Head(about["seq"], about["hash"]):
                 raise Tampered("The backup's facts do not end where it says.", code="backup-damaged", hint="Use another backup.")
     finally:
         database.close()
     if heads_dir is not None:
-        _copy_heads(target_dir / "heads", heads_dir, str(about["journal"]))
+        _copy_heads(target_dir / "heads", heads_dir, str(about["journal"]), head.seq)
     return head
+
+
+def _last(connection: Connection) -> Head:
+    last = connection.execute(select(FACTS.c.seq, FACTS.c.hash).order_by(FACTS.c.seq.desc()).limit(1)).first()
+    return Head(last.seq, last.hash) if last else Head(0, GENESIS)
 
 
 def _about(target_dir: Path) -> dict[str, Any]:
@@ -111,7 +119,10 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
         os.fsync(file.fileno())
 
 
-def _copy_heads(source: Path | None, target: Path, journal: str) -> None:
-    if source is not None and heads_file(source, journal).exists():
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(heads_file(source, journal), heads_file(target, journal))
+def _copy_heads(source: Path | None, target: Path, journal: str, seq: int) -> None:
+    """Only heads of facts that are in the backup: a later one, signed while it was made, would look like a cut tail."""
+    if source is None or not heads_file(source, journal).exists():
+        return
+    lines = heads_file(source, journal).read_text(encoding="utf-8").splitlines()
+    target.mkdir(parents=True, exist_ok=True)
+    _write_lines(heads_file(target, journal), [line for line in lines if line and json.loads(line)["seq"] <= seq])

@@ -44,6 +44,18 @@ def release(database: Database, project: str, lease: Lease) -> None:
         cursor_of(connection).execute(sql, (project, lease.run, lease.owner, lease.token))
 
 
+def held(database: Database, project: str, runs: Sequence[str]) -> list[str]:
+    """Those of the runs that somebody holds right now."""
+    if not runs:
+        return []
+    m = database.mark
+    sql = f"SELECT run FROM leases WHERE project = {m} AND until > {m} AND run IN ({', '.join([m] * len(runs))}) ORDER BY run"
+    with database.reading() as connection:
+        cursor = cursor_of(connection)
+        cursor.execute(sql, (project, database.now(cursor), *runs))
+        return [str(run) for (run,) in cursor.fetchall()]
+
+
 def silent(database: Database, project: str, runs: Sequence[str]) -> list[str]:
     """Those of the runs whose holder's lease has ended by the database's clock.
 

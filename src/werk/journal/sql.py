@@ -93,6 +93,10 @@ class SqlJournal(SqlReader):
     def release(self, lease: Lease) -> None:
         leases.release(self.database, self.project, lease)
 
+    def held(self, runs: Sequence[str]) -> list[str]:
+        """Those of the runs that somebody holds right now."""
+        return leases.held(self.database, self.project, runs)
+
     def silent(self, runs: Sequence[str]) -> list[str]:
         """Those of the runs whose holder has gone silent: whoever claims them next gets them."""
         return leases.silent(self.database, self.project, runs)

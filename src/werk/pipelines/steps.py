@@ -13,10 +13,11 @@ import polars as pl
 from werk import data, governance, models, monitoring, registry
 from werk.core.canonical import JSON, canonical_json, sha256_hex
 from werk.core.journal import NewFact, Row
-from werk.core.nouns import ModelVersion, Usage
+from werk.core.nouns import ModelVersion, Usage, Verdict
 from werk.core.platform import Platform
 from werk.models import Model, Report
 from werk.monitoring import Baseline, Prices
+from werk.monitoring.verdict import FEATURE_DRIFT, PREDICTION_DRIFT
 from werk.pipelines import probe
 from werk.pipelines.champion import check_pinned, pinned_champion
 from werk.serving.deploy import deploy as deploy_version
@@ -158,11 +159,24 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     snapshots = " ".join(snapshots_of(p, context.run))
     scored = score(p, mv, loaded, rows, input_snapshot=snapshots, with_attributions=500)
     scored = scored.with_columns(pl.lit(window).alias("window"))
+    drift = _drift(p, mv, loaded, rows, scored, window)
+    stored = scored.with_columns(pl.lit(context.run).alias("run"), pl.lit(drift).alias("drift"))
     once = f"{mv}/{window}/{context.inputs['rows']}"
-    written = data.write(p, PREDICTIONS, scored, once=(once, 1), notes={"model": str(mv), "window": window})
+    written = data.write(p, PREDICTIONS, stored, once=(once, 1), notes={"model": str(mv), "window": window})
     context.wrote(written)
     record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
     return scored
+
+
+def _drift(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, scored: pl.DataFrame, window: str) -> Verdict:
+    """What the window's rows and scores say before any outcome is known, for the rows to carry."""
+    if not p.object_store.exists([baseline_key(mv)]):
+        return "not checked"
+    accepted = Baseline.from_json(json.loads(_object(p, baseline_key(mv))))
+    features = rows.sort(model.key).select(model.features)
+    said = monitoring.check(accepted, window, features=features, scores=scored["score"].to_numpy())
+    found = {verdict.verdict for verdict in said if verdict.monitor in (FEATURE_DRIFT, PREDICTION_DRIFT)}
+    return "violation" if "violation" in found else "cannot say" if "cannot say" in found else "ok"
 
 
 @step("model-monitoring")

@@ -62,6 +62,19 @@ def deployments(p: Platform, endpoint: str) -> list[Row]:
     return p.journal.rows("deployments", {"endpoint": endpoint}, order=("-seq",))
 
 
+def redeploy(p: Platform, directory: Path) -> list[str]:
+    """Put back the files of what each endpoint answers with by its newest deployment; no fact is added. Returns the endpoints."""
+    newest = {str(row["endpoint"]): row for row in p.journal.rows("deployments", order=("seq",))}
+    for endpoint, row in newest.items():
+        identity = str(row["canonical_hash"])
+        folder, sums = _copy(p, str(row["package_key"]), identity, directory)
+        model, version, deployment = str(row["model"]), int(str(row["version"])), str(row["deployment"])
+        write_manifest(
+            directory, Manifest(endpoint, deployment, model, version, identity, folder, sums, tuple(sorted(_issued(p))))
+        )
+    return sorted(newest)
+
+
 def _newest(p: Platform, endpoint: str) -> str | None:
     rows = p.journal.rows("deployments", {"endpoint": endpoint}, order=("-seq",), limit=1)
     return str(rows[0]["deployment"]) if rows else None

@@ -46,6 +46,24 @@ class FileKeyStore:
         self._key(name).unlink(missing_ok=True)
         _sync(self._folder)
 
+    def exported(self, name: str) -> bytes:
+        self._pair(name)
+        return _read_private(self._key(name))
+
+    def imported(self, name: str, secret: bytes) -> None:
+        check_key_name(name)
+        self._ready_folder()
+        self._refuse_destroyed(name)
+        if len(secret) != KEY_BYTES:
+            raise Tampered(f"The secret of '{name}' is damaged.", code="key-damaged", hint="Use another backup.")
+        _create(self._key(name), secret)
+        if _read_private(self._key(name)) != secret:
+            raise Refused(
+                f"This machine has another key '{name}' already.",
+                code="key-exists",
+                hint="Set WERK_HOME to a new folder, or give the project a key store of its own.",
+            )
+
     def _pair(self, name: str) -> KeyPair:
         check_key_name(name)
         self._ready_folder()

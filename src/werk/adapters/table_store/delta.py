@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
+import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -134,19 +136,58 @@ class DeltaTableStore:
         logs = Path(self._root).glob("*/*/_delta_log")
         return sorted(f"{log.parent.parent.name}.{log.parent.name}" for log in logs)
 
-    def _remote_tables(self) -> list[str]:
-        """The folders two levels down that hold a Delta log."""
+    def _bucket(self) -> S3Store:
         from obstore.store import S3Store  # an optional library: local tables do without
 
         config = {name: value for name, value in self._options.items() if name != "aws_allow_http"}
         http: ClientConfig = {"allow_http": self._options["aws_allow_http"] == "true"}
-        store = S3Store.from_url(self._root, config=cast("S3Config", config), client_options=http)
+        return S3Store.from_url(self._root, config=cast("S3Config", config), client_options=http)
+
+    def _remote_tables(self) -> list[str]:
+        """The folders two levels down that hold a Delta log."""
+        store = self._bucket()
         folders = [folder for zone in _folders(store) for folder in _folders(store, zone)]
         found = [folder for folder in folders if f"{folder}/_delta_log" in _folders(store, folder)]
         return sorted(folder.replace("/", ".") for folder in found)
 
     def files(self, table: str, version: int) -> list[str]:
         return self._at(table, version).file_uris()
+
+    def parts(self, table: str, version: int) -> list[str]:
+        """Data files first, then the log in its order: a version is there once its log entry is."""
+        log = [name for name in self._names(f"{self._below(table)}/_delta_log") if _of_version(name) <= version]
+        added = {path for name in log if name.endswith(".json") for path in _added(self.fetch(table, f"_delta_log/{name}"))}
+        present = {uri.removeprefix(f"{self.location(table)}/") for uri in map(unquote, self.files(table, version))}
+        kept = set(self._names(self._below(table)))
+        return [*sorted((added | present) & kept), *(f"_delta_log/{name}" for name in sorted(log))]
+
+    def fetch(self, table: str, part: str) -> bytes:
+        name = f"{self._below(table)}/{part}"
+        return bytes(self._bucket().get(name).bytes()) if self._remote else (Path(self._root) / name).read_bytes()
+
+    def place(self, table: str, part: str, data: bytes) -> None:
+        if part in self._names(f"{self._below(table)}/{part}".rpartition("/")[0], part):
+            if self.fetch(table, part) != data:
+                raise InputError(f"There is already a table '{table}'.", code="table-exists", hint="Restore to an empty store.")
+            return
+        name = f"{self._below(table)}/{part}"
+        if self._remote:
+            self._bucket().put(name, data)
+        else:
+            _write_whole(Path(self._root) / name, data)
+
+    def _below(self, table: str) -> str:
+        return self.location(table).removeprefix(f"{self._root}/")
+
+    def _names(self, folder: str, part: str = "") -> list[str]:
+        """The files right in a folder below the root; with `part`, that one's name when it is there."""
+        if self._remote:
+            listed = self._bucket().list_with_delimiter(folder)["objects"]
+            names = [str(entry["path"]).rpartition("/")[2] for entry in listed]
+        else:
+            place = Path(self._root) / folder
+            names = [path.name for path in place.iterdir() if path.is_file()] if place.is_dir() else []
+        return [part] if part and part.rpartition("/")[2] in names else [] if part else names
 
     def location(self, table: str) -> str:
         if not _TABLE.fullmatch(table):
@@ -290,3 +331,26 @@ def _check_fits(table: str, frame: pl.DataFrame, present: DeltaTable) -> None:
                 code="schema-mismatch",
                 hint="Cast or rename the column, or replace the table.",
             )
+
+
+def _of_version(name: str) -> int:
+    """The version a file of the log belongs to; what belongs to none (`_last_checkpoint`) comes after all of them."""
+    number = name.partition(".")[0]
+    return int(number) if number.isdigit() else 2**63
+
+
+def _added(entry: bytes) -> Iterator[str]:
+    for line in entry.splitlines():
+        action = json.loads(line)
+        if "add" in action:
+            yield unquote(action["add"]["path"])
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

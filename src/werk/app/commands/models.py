@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from werk import registry
 from werk.app.answers import Answer
+from werk.app.commands.past import reader
 from werk.app.commands.runs import drain
 from werk.app.wiring import opened
-from werk.core.errors import InputError
-from werk.core.nouns import ModelVersion, to_micros
+from werk.core.nouns import ModelVersion
 
 
 def models(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        journal = session.p.journal
-        reader = journal.at(journal.seq_at(_micros(as_of))) if as_of is not None else journal
-        names = {(row["model"], row["version"]): row["alias"] for row in reader.rows("aliases")}
-        rows = reader.rows("versions", order=("model", "version"))
+        then = reader(session, as_of)
+        names = {(row["model"], row["version"]): row["alias"] for row in then.rows("aliases")}
+        rows = then.rows("versions", order=("model", "version"))
     shown = [
         {
             "model": row["model"],
@@ -50,16 +48,15 @@ def reject(version: str, comment: str, project: Path | None, profile: str | None
     return Answer(record={"version": str(mv), "status": "rejected"}, text=f"{mv} rejected")
 
 
+def retire(version: str, comment: str, project: Path | None, profile: str | None) -> Answer:
+    mv = ModelVersion.parse(version)
+    with opened(project, profile) as session:
+        registry.retire(session.p, mv, comment)
+    return Answer(record={"version": str(mv), "status": "retired"}, text=f"{mv} retired")
+
+
 def alias(version: str, name: str, project: Path | None, profile: str | None) -> Answer:
     mv = ModelVersion.parse(version)
     with opened(project, profile) as session:
         registry.set_alias(session.p, mv, name)
     return Answer(record={"version": str(mv), "alias": name}, text=f"{mv} is now {mv.model}@{name}")
-
-
-def _micros(text: str) -> int:
-    try:
-        return to_micros(datetime.fromisoformat(text))
-    except ValueError:
-        hint = "Write ISO 8601 with a zone, e.g. 2026-03-03T12:00:00+00:00."
-        raise InputError(f"'{text}' is not a time.", code="time-malformed", hint=hint) from None

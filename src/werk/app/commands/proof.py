@@ -11,10 +11,12 @@ from werk import journal
 from werk.app.answers import Answer
 from werk.app.wiring import opened
 from werk.core.journal import Verification
+from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
 
 LIBRARIES = ("deltalake", "polars", "duckdb", "sqlalchemy", "lightgbm", "scikit-learn", "cryptography")
+SHOWN = 40
 UNPROVEN = (
     "a real S3 service (tested against moto), and serving or retraining on Postgres and S3",
     "the full kill matrix of 500 points (CI samples it)",
@@ -25,9 +27,30 @@ UNPROVEN = (
 
 
 def lineage(id: str, project: Path | None, profile: str | None) -> Answer:
+    """A prediction or a model is followed to its code and files; of everything else all that came before and after it."""
     with opened(project, profile) as session:
-        found = walk(session.p, id)
-    return Answer(record=found.to_json(), text="\n".join(chain(found)))
+        found = walk(session.p, id) if id.startswith("prd_") or kind_of(id) == "model" else None
+        around = ancestry(session.p.journal, found.model if found and found.prediction else id)
+    record = (found.to_json() if found else {}) | around.to_json() | {"id": id}
+    told = [*chain(found), *_onward(around)] if found else [*_upward(around), *_onward(around)]
+    return Answer(record=record, text="\n".join(told))
+
+
+def _upward(found: Ancestry) -> list[str]:
+    return [found.id, "came from", *(_edge(edge) for edge in found.producers)] if found.producers else [found.id]
+
+
+def _onward(found: Ancestry) -> list[str]:
+    """At most forty: a table read by a thousand runs is listed whole by --json."""
+    if not found.consumers:
+        return ["nothing has come of it yet"]
+    more = len(found.consumers) - SHOWN
+    rest = [f"  and {more} more: --json lists all"] if more > 0 else []
+    return ["what came of it", *(_edge(edge) for edge in found.consumers[:SHOWN]), *rest]
+
+
+def _edge(edge: Edge) -> str:
+    return f"  {edge.source} {edge.how} {edge.target}"
 
 
 def chain(found: Lineage) -> list[str]:
@@ -64,12 +87,6 @@ def verdict(found: Verification) -> Answer:
         return Answer(record=record, text=text)
     lines = [f"DAMAGED: {len(damages)} place(s) are not what was written", *(f"  {d.sentence}" for d in found.damages[:20])]
     return Answer(record=record, text="\n".join(lines), exit_code=1)
-
-
-def backup(directory: Path, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
-        head = journal.backup(session.journal, directory)
-    return Answer(record={"seq": head.seq, "hash": head.hash}, text=f"journal copied up to fact {head.seq}")
 
 
 def doctor(project: Path | None, profile: str | None) -> Answer:

@@ -11,16 +11,17 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, cast, get_args
 
-from werk import data, models, registry
+from werk import data, registry
 from werk.app.answers import Answer
 from werk.app.code import pipeline_named
+from werk.app.commands.past import reader
+from werk.app.commands.show import run_record, run_row, time_of
 from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
-from werk.core.errors import InputError, Refused, unknown
-from werk.core.journal import Fact, Journal, Row
-from werk.core.nouns import ModelVersion, Snapshot, from_micros
+from werk.core.errors import InputError, Refused
+from werk.core.journal import Fact, Journal
 from werk.workflow import Progress, parse_params
-from werk.workflow.capture import Environment, capture_code, capture_environment
+from werk.workflow.capture import capture_code, capture_environment
 from werk.workflow.triggers import Trigger
 from werk.workflow.triggers import drain as fire
 
@@ -33,17 +34,17 @@ def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, 
         id = start(session, pipeline, _pairs(given), fresh=fresh)
         drive(session, pipeline, id)
         drain(session)
-        return Answer(record=_record(session, id), text=id)
+        return Answer(record=run_record(session.p.journal, id), text=id)
 
 
 def resume(run: str, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        found = _run(session, run)
+        found = run_row(session.p.journal, run)
         name = str(found["pipeline"])
         pipeline = pipeline_named(session.p.project.root, name)
         session.engine(_say).resume(pipeline, run, code=_code(session), environment=_environment())
         drain(session)
-        return Answer(record=_record(session, run), text=run)
+        return Answer(record=run_record(session.p.journal, run), text=run)
 
 
 def start(
@@ -113,20 +114,11 @@ def _started(session: Session, journal: Journal, trigger: Trigger, fact: Fact, p
     return start(through, trigger.pipeline, given, cause={"seq": fact.seq, "kind": fact.kind})
 
 
-def runs(limit: int, project: Path | None, profile: str | None) -> Answer:
+def runs(limit: int, as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        rows = session.p.journal.rows("runs", order=("-started",), limit=limit)
-    shown = [{"run": r["run"], "pipeline": r["pipeline"], "status": r["status"], "started": _time(r["started"])} for r in rows]
+        rows = reader(session, as_of).rows("runs", order=("-started",), limit=limit)
+    shown = [{"run": r["run"], "pipeline": r["pipeline"], "status": r["status"], "started": time_of(r["started"])} for r in rows]
     return Answer(rows=shown)
-
-
-def show(id: str, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
-        if id.startswith("run_"):
-            return Answer(record=_record(session, id))
-        if "@" in id:
-            return Answer(record=_table_version(session, Snapshot.parse(id)))
-        return Answer(record=_version(session, ModelVersion.parse(id)))
 
 
 def _code(session: Session) -> dict[str, JSON]:
@@ -144,64 +136,6 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise InputError(f"'{key}' is no parameter.", code="param-malformed", hint="Write -p key=value.")
     return {key: value for key, _, value in pairs}
-
-
-def _run(session: Session, id: str) -> Row:
-    found = session.p.journal.rows("runs", {"run": id})
-    if not found:
-        newest = session.p.journal.rows("runs", order=("-started",), limit=5)
-        raise unknown("run", id, [str(row["run"]) for row in newest], code="run-unknown")
-    return found[0]
-
-
-def _record(session: Session, id: str) -> dict[str, object]:
-    row = _run(session, id)
-    steps = session.p.journal.rows("steps", {"run": id}, order=("seq",))
-    names = ("step", "status", "cached_from", "code_sha256", "usage", "outputs", "reads", "writes")
-    shown = [{name: step[name] for name in names} for step in steps]
-    kept = {k: v for k, v in row.items() if k not in ("project", "spec")}
-    return {**kept, "started": _time(row["started"]), "made_with": _made_with(session, id, steps), "steps": shown}
-
-
-def _made_with(session: Session, id: str, steps: Sequence[Row]) -> dict[str, object]:
-    """Seeds, threads, library versions and hardware, as they were recorded without a line of the user's; empty when erased."""
-    started = next(iter(session.p.journal.facts(dedupe_key=f"{id}/start"))).body or {}
-    environment = Environment.from_json(cast("Mapping[str, JSON]", started.get("environment") or {}))
-    facts = {name: about for name, about in environment.facts.items() if name != "distributions"}
-    libraries = {n: cast("Mapping[str, JSON]", d)["version"] for n, d in environment.facts.get("distributions", {}).items()}
-    return {**_trainers(session, steps), **facts, "hardware": environment.hardware, "distributions": libraries}
-
-
-def _trainers(session: Session, steps: Sequence[Row]) -> dict[str, object]:
-    """The seed and the parameters, threads among them, of each model a step gave; an object that is gone says nothing."""
-    outputs = [(str(row["step"]), output) for row in steps for output in cast("list[dict[str, str]]", row["outputs"] or [])]
-    keys = {step: output["key"] for step, output in outputs if output["kind"] == models.model_codec.kind}
-    stored = session.p.object_store.get(sorted(session.p.object_store.exists(list(keys.values()))))
-    found = {step: models.model_codec.described(stored[key]) for step, key in keys.items() if key in stored}
-    return {
-        "seeds": {step: model.seed for step, model in found.items()},
-        "params": {step: dict(model.params) for step, model in found.items()},
-    }
-
-
-def _table_version(session: Session, snapshot: Snapshot) -> dict[str, object]:
-    found = session.p.journal.rows("table_versions", {"table": snapshot.table, "version": snapshot.version})
-    if not found:
-        known = session.p.journal.rows("table_versions", order=("table", "-version"))
-        raise unknown("table version", str(snapshot), [f"{r['table']}@{r['version']}" for r in known], code="version-unknown")
-    return dict(found[0])
-
-
-def _version(session: Session, mv: ModelVersion) -> dict[str, object]:
-    found = session.p.journal.rows("versions", {"model": mv.model, "version": mv.version})
-    if not found:
-        known = session.p.journal.rows("versions", order=("model", "-version"))
-        raise unknown("model version", str(mv), [f"{r['model']}:{r['version']}" for r in known], code="version-unknown")
-    return dict(found[0])
-
-
-def _time(micros: JSON) -> str:
-    return from_micros(micros).isoformat(timespec="seconds") if isinstance(micros, int) else "-"
 
 
 def _say(progress: Progress) -> None:

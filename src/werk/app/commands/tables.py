@@ -7,7 +7,8 @@ from pathlib import Path
 
 from werk import data
 from werk.app.answers import Answer
-from werk.app.wiring import Session, opened
+from werk.app.commands.past import reader
+from werk.app.wiring import PROJECTIONS, Session, opened
 from werk.data import Contract, Landing, load_contract
 
 
@@ -31,13 +32,15 @@ def said(landing: Landing) -> list[str]:
     return [first, *(f"  {check.severity:<8} {check.sentence}" for check in landing.checks if check.broken)]
 
 
-def tables(project: Path | None, profile: str | None) -> Answer:
+def tables(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        rows = session.p.journal.rows("tables", order=("table",))
+        rows = reader(session, as_of).rows("tables", order=("table",))
     return Answer(rows=rows, columns=("table", "version", "rows", "quarantined", "owner"))
 
 
 def sql(query: str, project: Path | None, profile: str | None) -> Answer:
+    """Over the tables, and over the journal's own as `journal.runs`, `journal.metadata`, `journal.facts` ..."""
     with opened(project, profile) as session:
-        frame = data.sql(session.p, query)
+        found = data.metadata(session.p.journal, PROJECTIONS)
+        frame = data.sql(session.p, query, beside={f"journal.{name}": load for name, load in found.items()})
     return Answer(rows=frame.to_dicts(), columns=tuple(frame.columns))

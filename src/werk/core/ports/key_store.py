@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class KeyStore(Protocol):
@@ -25,3 +25,16 @@ class KeyStore(Protocol):
     def unwrap(self, name: str, wrapped: Sequence[bytes], *, context: bytes) -> list[bytes]: ...
 
     def destroy(self, name: str) -> None: ...
+
+
+@runtime_checkable
+class PortableKeys(Protocol):
+    """A capability beyond the port: a name's secret can be carried to another store (a key kept in hardware cannot).
+
+    1. `exported` is all the name needs; `imported` into a store without the name signs, unwraps and is destroyed alike.
+    2. `imported` of what the store has already changes nothing; of another secret it is `Refused`.
+    """
+
+    def exported(self, name: str) -> bytes: ...
+
+    def imported(self, name: str, secret: bytes) -> None: ...

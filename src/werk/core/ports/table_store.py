@@ -71,8 +71,21 @@ class LazyTables(Protocol):
 
 @runtime_checkable
 class PhysicalTables(Protocol):
-    """A capability beyond the port: every file below the store, for backup and restore."""
+    """A capability beyond the port: a table as the files it is made of, for second engines, backup and restore.
+
+    1. `files` are the addresses of a version's data files.
+    2. `parts` are the names of all files that the versions up to this one are made of, in an order in which a table that is only
+       partly placed never shows rows it should not; what a vacuum has removed is left out.
+    3. `place` of all parts into a store without that table gives the same versions with the same rows and notes. Placing the same
+       bytes again changes nothing; other bytes under a name that is there are an `InputError`.
+    """
 
     def files(self, table: str, version: int) -> list[str]: ...
 
     def location(self, table: str) -> str: ...
+
+    def parts(self, table: str, version: int) -> list[str]: ...
+
+    def fetch(self, table: str, part: str) -> bytes: ...
+
+    def place(self, table: str, part: str, data: bytes) -> None: ...

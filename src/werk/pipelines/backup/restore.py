@@ -1,0 +1,113 @@
+"""Put a checked backup where a project is to live again; every part may be put there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from werk import journal
+from werk.core.canonical import JSON
+from werk.core.errors import InputError, Refused
+from werk.core.journal import Head, NewFact
+from werk.core.platform import Platform
+from werk.core.ports.key_store import KeyStore, PortableKeys
+from werk.core.ports.object_store import ObjectStore
+from werk.core.ports.table_store import PhysicalTables, TableStore
+from werk.journal.heads import heads_file
+from werk.pipelines.backup.archive import Archive
+from werk.pipelines.backup.take import CODE, KEY
+from werk.pipelines.steps import SERVING
+from werk.serving.deploy import redeploy
+
+Tell = Callable[[str, int, int], None]
+
+
+def place_code(archive: Archive, root: Path) -> None:
+    """The project's files and the code trees of its runs."""
+    for name in archive.names("project/"):
+        _write(root / name.removeprefix("project/"), archive.read(name))
+    for name in archive.names("code/"):
+        _write(root / CODE / name.removeprefix("code/"), archive.read(name))
+
+
+def place_keys(archive: Archive, store: KeyStore) -> bool:
+    """True when the store can sign as before; without the key the record is checked with the public one beside the backup."""
+    names = archive.names("keys/")
+    if names and isinstance(store, PortableKeys):
+        for name in names:
+            store.imported(name.removeprefix("keys/").removesuffix(".key"), archive.read(name))
+        return True
+    if store.public_key(KEY) == archive.public_key:
+        return True
+    raise Refused(
+        "This backup holds no key, and the key store has another one.",
+        code="key-missing",
+        hint="Give the project the key store it had: [key_store] in werk.toml, or the WERK_HOME of that machine.",
+    )
+
+
+def place_stores(archive: Archive, tables: TableStore, objects: ObjectStore, tell: Tell) -> None:
+    """Tables and objects; `InputError` when the place holds others."""
+    if not isinstance(tables, PhysicalTables):
+        raise InputError("This table store cannot be filled from a backup.", code="backup-unsupported", hint="Use delta.")
+    names = sorted(archive.names("tables/"), key=_log_last)
+    for at, name in enumerate(names, 1):
+        table, _, part = name.removeprefix("tables/").partition("/")
+        tables.place(table, part, archive.read(name))
+        tell(name, at, len(names))
+    for name in archive.names("objects/"):
+        _place_object(objects, name.removeprefix("objects/"), archive.read(name))
+
+
+def _log_last(name: str) -> tuple[bool, str]:
+    """A version shows once its log entry is there, so its data must be there before."""
+    return "/_delta_log/" in name, name
+
+
+def _place_object(objects: ObjectStore, key: str, data: bytes) -> None:
+    if not objects.put({key: data}, if_absent=True) and objects.get([key])[key] != data:
+        raise InputError(f"There is already another object '{key}'.", code="object-exists", hint="Restore to an empty store.")
+
+
+def place_journal(archive: Archive, url: str, heads_dir: Path, *, replace: bool) -> tuple[Head, Path | None]:
+    """The journal and its signed heads; returns where this machine's own heads of it were set aside, if it had some.
+
+    Two copies of one journal that both go on would each make the other look forged: without `replace` that is `Refused`.
+    """
+    present = heads_file(heads_dir, archive.about.journal)
+    aside = None
+    if present.exists():
+        if not replace:
+            raise Refused(
+                "This machine keeps signed heads of this journal: its original may still be in use.",
+                code="restore-beside-original",
+                hint="If the original is gone, repeat with --replace; to try a restore beside it, set WERK_HOME to a new folder.",
+            )
+        aside = _free(present)
+        present.rename(aside)
+    return journal.restore(archive.folder / "journal", url, heads_dir=heads_dir), aside
+
+
+def _free(path: Path) -> Path:
+    at = 1
+    while (free := path.with_name(f"{path.stem}.set-aside-{at}")).exists():
+        at += 1
+    return free
+
+
+def declare(p: Platform, archive: Archive, aside: Path | None) -> None:
+    """The restore is a fact, so that giving up what came after the backup is no secret; what was deployed answers again."""
+    body: dict[str, JSON] = {
+        "seq": archive.about.seq,
+        "hash": archive.about.hash,
+        "manifest_sha256": archive.manifest_sha256,
+        "made_at": archive.about.at,
+        "set_aside": aside.name if aside else None,
+    }
+    p.journal.append([NewFact("project.restored", p.project.id, body)])
+    redeploy(p, p.project.root / SERVING)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
