@@ -67,7 +67,13 @@ class Case:
         files = {"plan.toml": PLAN, "gate.toml": GATE, "pipelines.py": PIPELINES}
         for name, text in {**files, "werk.toml": f'[project]\nname = "small"\nid = "prj_small"\n{PRICES}'}.items():
             (self.root / name).write_text(text)
+        self.early = {"nothing": self.story()}
         self.does("ingest", "raw.rows", "rows.parquet")
+
+    def story(self) -> str:
+        page = self.root.parent / "story.html"  # beside the project: in it, it would be a change of its code
+        self.does("story", str(page))
+        return page.read_text()
 
     def werk(self, *words: str, token: str = "") -> "subprocess.CompletedProcess[str]":
         environment = {**self.environment, **({"WERK_TOKEN": token} if token else {})}
@@ -101,7 +107,9 @@ class Case:
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Trained without a champion, approved by a second actor and made the champion."""
     case = Case(tmp_path_factory.mktemp("gates"))
+    case.early["landed"] = case.story()
     first = case.does("run", "training")
+    case.early["one run"] = case.story()
     assert case.ask("SELECT json_extract(params, '$.champion') FROM p_runs WHERE run = ?", first) == [(None,)]
     assert case.report(first)["champion"] is None
     token = json.loads(case.does("actor", "add", "second", "--json"))["token"]
@@ -187,3 +195,34 @@ def test_a_price_that_is_no_price_stops_before_anything_is_recorded(case: Case) 
         settings.write_text(honest)
     assert (done.returncode, "gb_hour_eur" in done.stderr) == (2, True)
     assert case.ask("SELECT count(*) FROM p_runs") == runs
+
+
+@pytest.mark.parametrize(
+    ("stage", "told", "untold"),
+    [
+        ("nothing", ["Nothing has happened yet.", "no table has landed", "no model has come to the gate"], ["poor model"]),
+        ("landed", ["900", "no model has come to the gate", "nothing has been predicted"], ["EUR</"]),
+        (
+            "one run",
+            ["small:1", "registered", "Nobody has approved it yet.", "nothing has been predicted", "training, 1 run"],
+            [],
+        ),
+    ],
+)
+def test_the_story_is_right_from_the_start(case: Case, stage: str, told: list[str], untold: list[str]) -> None:
+    page = case.early[stage]
+    assert [words for words in told if words not in page] == []
+    assert [words for words in untold if words in page] == []
+    assert ("holds: " in page) is True
+
+
+def test_the_story_shows_the_source_row_and_commands_that_check_it(case: Case) -> None:
+    case.does("run", "scoring", "-p", "window=w1")
+    page = case.story()
+    assert "The row itself, as it landed in raw.rows@0 from rows.parquet" in page
+    [(hash,)] = case.ask("SELECT hash FROM facts ORDER BY seq DESC LIMIT 1")
+    assert page.count(hash) >= 2, "the head is shown, and the signed line that holds it"
+    audited = case.does("audit", "verify")
+    assert audited.partition(" facts")[0] in page
+    assert "No retraining was started." not in page, "no month has been judged yet"
+    assert len(page.encode()) < 500_000

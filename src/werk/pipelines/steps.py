@@ -107,6 +107,7 @@ def monitor(
 
     `outcome` and `things` are the words the monitors speak in: "late", "flights".
     """
+    holdout = holdout.sort(model.key)  # so that sums over rows repeat to the last bit
     scores = models.predict(p, model, holdout)
     labels = holdout[model.target].cast(pl.Float64).to_numpy()
     accepted = monitoring.baseline(

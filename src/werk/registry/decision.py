@@ -171,9 +171,9 @@ def _quick(bound: Bound, latency: Report) -> Iterable[RuleVerdict]:
 
 def _made_of(latency: Report) -> str:
     rounds, size = _number(latency, "rounds"), _number(latency, "size_bytes")
-    parts = [f"{rounds:,.0f} rounds" if rounds else "", f"{size / 1e6:.1f} MB" if size else ""]
+    parts = [f"{rounds:,.0f} rounds of trees" if rounds else "", f"{size / 1e6:.1f} MB" if size else ""]
     told = " in ".join(filter(None, parts))
-    return f" The model is {told}." if told else ""
+    return f" The cause is its size: {told}." if told else ""
 
 
 # --- against the champion ---

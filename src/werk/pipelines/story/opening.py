@@ -11,9 +11,11 @@ def opening(story: Story) -> list[str]:
         return [story.summary]
     goal = f"This is a model that can {story.goal}." if story.goal else ""
     made = (goal, _read(story), _gated(story))
-    since = (_months(story), _right(story), _retrained(story), _trust(story))
-    told = [" ".join(filter(None, sentences)) for sentences in (made, since)]
-    return list(filter(None, told)) or ["Nothing has happened yet."]
+    since = (_months(story), _right(story), _retrained(story))
+    if not any((*made, *since)):
+        return ["Nothing has happened yet."]
+    told = [" ".join(filter(None, sentences)) for sentences in (made, (*since, _trust(story)))]
+    return list(filter(None, told))
 
 
 def _read(story: Story) -> str:

@@ -67,7 +67,8 @@ footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
   footer { break-before: avoid; } footer p { margin: .2rem 0 0; }
   section { margin: 1rem 0; padding-top: .7rem; } h2 { break-after: avoid; } p { max-width: none; break-inside: avoid; }
   .facts b { font-size: 12pt; } .facts span { font-size: 8pt; }
-  tr, svg, .wide, .facts, .proof { break-inside: avoid; }
+  tr, svg, .wide, .facts, .check, .said li { break-inside: avoid; } .said { font-size: 9pt; } .said li { margin: .1rem 0; }
+  .row { grid-template-columns: repeat(5, 1fr); gap: .2rem .8rem; }
   p:has(+ .wide) { break-after: avoid; } .wide + p.small { break-before: avoid; }
   .wide { overflow: visible; } .drawing { min-width: 0; }
   details::details-content { content-visibility: visible; block-size: auto; } summary { list-style: none; color: var(--ink); }
