@@ -363,13 +363,16 @@ def test_a_failed_run_tells_its_step_and_the_users_traceback(tmp_path: Path, cap
 
 def test_back_to_the_version_before_and_forward_again(small: Small, tmp_path: Path) -> None:
     root = copied(small, tmp_path)
-    assert record(deployments.rollback("small", root, None))["version"] == "small:1"
+    assert record(deployments.rollback("small", "worse on Mondays", root, None))["version"] == 1
     first, *_ = rows(deployments.deployments(root, None))
     assert (first["version"], first["live"]) == ("small:1", True)
     assert first["cause"]["rollback_of"].startswith("dep_")
     assert [row["alias"] for row in rows(models.models(None, root, None))] == ["champion", None]
+    assert first["cause"]["comment"] == "worse on Mondays"
     with pytest.raises(InputError, match="no other version"):
-        deployments.rollback("nothing", root, None)
+        deployments.rollback("small", "", root, None)
+    with pytest.raises(InputError, match="no model 'nothing'"):
+        deployments.rollback("nothing", "", root, None)
     with pytest.raises(Refused, match="champion"):
         models.retire("small:1", "", root, None)
     assert record(models.retire("small:2", "worse", root, None))["status"] == "retired"

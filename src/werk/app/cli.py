@@ -263,13 +263,14 @@ def deploy(
 
 @app.command()
 def rollback(
-    endpoint: Annotated[str, typer.Argument(help="The endpoint, named like its model.")],
+    model: Annotated[str, typer.Argument(help="The model, which its endpoint is named like.")],
+    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Let the version before answer again, and be the champion again."""
-    _do("deployments.rollback", json, endpoint=endpoint, project=project, profile=profile)
+    _do("deployments.rollback", json, model=model, comment=comment, project=project, profile=profile)
 
 
 @app.command()
@@ -409,8 +410,8 @@ def restore(
 
 @app.command()
 def doctor(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Versions, bindings and what is unproven."""
-    _do("proof.doctor", json, project=project, profile=profile)
+    """Versions, bindings, what works here and now, and what is unproven; exit code 1 when something is broken."""
+    _do("doctor.doctor", json, project=project, profile=profile)
 
 
 @actor.command("add")

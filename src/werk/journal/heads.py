@@ -83,6 +83,16 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
+def last_signed(journal: SqlJournal) -> Head | None:
+    """The newest head signed on this machine, None when there is none; nothing is checked."""
+    folder = journal.outside.heads_dir
+    lines = _lines(heads_file(folder, journal.id)) if folder is not None else []
+    if not lines:
+        return None
+    newest = json.loads(lines[-1])
+    return Head(int(newest["seq"]), str(newest["hash"]))
+
+
 def check_heads(
     heads_dir: Path | None, journal: str, public_key: bytes | None, hashes: Mapping[int, str]
 ) -> tuple[int, list[Damage]]:

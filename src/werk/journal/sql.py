@@ -93,6 +93,11 @@ class SqlJournal(SqlReader):
     def release(self, lease: Lease) -> None:
         leases.release(self.database, self.project, lease)
 
+    def now(self) -> int:
+        """The clock that leases go by: the database's, in microseconds UTC."""
+        with self.database.reading() as connection:
+            return self.database.now(cursor_of(connection))
+
     def held(self, runs: Sequence[str]) -> list[str]:
         """Those of the runs that somebody holds right now."""
         return leases.held(self.database, self.project, runs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from werk.core.canonical import JSON, digest_of, sha256_hex
@@ -32,7 +32,7 @@ def deploy(
     call; without, it is every token the project has issued.
     """
     name = endpoint or mv.model
-    version = _approved(p, mv)
+    version = approved(p, mv)
     folder, sums = _copy(p, str(version["package_key"]), str(version["canonical_hash"]), directory)
     created, fact = _create(p, name, version, cause)
     if created or _newest(p, name) == fact.subject:
@@ -42,19 +42,36 @@ def deploy(
     return fact.subject
 
 
-def rollback(p: Platform, endpoint: str, directory: Path) -> str:
-    """Deploy again what this endpoint answered with before its present version; returns the new deployment's id."""
-    past = deployments(p, endpoint)
-    now = past[0] if past else None
-    before = next((row for row in past if now and row["version"] != now["version"]), None)
-    if now is None or before is None:
+def rollback(p: Platform, endpoint: str, directory: Path, comment: str = "") -> str:
+    """Deploy again what this endpoint answered with before its present version; returns the new deployment's id.
+
+    Its cause names the deployment that is undone, and why.
+    """
+    now, target = previous(p, endpoint)
+    cause: dict[str, JSON] = {"rollback_of": now["deployment"]}
+    return deploy(p, target, directory, endpoint, cause={**cause, "comment": comment} if comment else cause)
+
+
+def previous(p: Platform, endpoint: str) -> tuple[Row, ModelVersion]:
+    """The present deployment, and the version a rollback goes to: never forward to one that was rolled back before."""
+    stack: list[Row] = []
+    for row in reversed(deployments(p, endpoint)):
+        while _undoes(row) and stack and stack[-1]["version"] != row["version"]:
+            stack.pop()
+        if stack and stack[-1]["version"] == row["version"]:
+            stack.pop()
+        stack.append(row)
+    if len(stack) < 2:
         raise InputError(
             f"The endpoint '{endpoint}' has had no other version to go back to.",
             code="rollback-impossible",
-            hint="See its history with `deployments`, or deploy the version you want.",
+            hint="See its history with `werk deployments`, or deploy the version you want.",
         )
-    target = ModelVersion(str(before["model"]), int(str(before["version"])))
-    return deploy(p, target, directory, endpoint, cause={"rollback_of": now["deployment"]})
+    return stack[-1], ModelVersion(str(stack[-2]["model"]), int(str(stack[-2]["version"])))
+
+
+def _undoes(row: Row) -> bool:
+    return isinstance(row["cause"], Mapping) and "rollback_of" in row["cause"]
 
 
 def deployments(p: Platform, endpoint: str) -> list[Row]:
@@ -80,12 +97,14 @@ def _newest(p: Platform, endpoint: str) -> str | None:
     return str(rows[0]["deployment"]) if rows else None
 
 
-def _approved(p: Platform, mv: ModelVersion) -> Row:
+def approved(p: Platform, mv: ModelVersion) -> Row:
+    """The version's row when it may be served, `Refused` when it may not."""
     rows = p.journal.rows("versions", {"model": mv.model, "version": mv.version})
     if not rows:
         raise InputError(f"There is no version {mv}.", code="version-unknown", hint="List the model's versions.")
     if rows[0]["status"] != "approved":
-        raise Refused(f"{mv} is {rows[0]['status']}, not approved.", code="not-approved", hint=f"Ask for approval of {mv} first.")
+        hint = f"Ask for approval of {mv} first." if rows[0]["status"] == "pending" else "Deploy a version that is approved."
+        raise Refused(f"{mv} is {rows[0]['status']}, not approved.", code="not-approved", hint=hint)
     return rows[0]
 
 

@@ -6,36 +6,48 @@ from pathlib import Path
 
 from werk import registry
 from werk.app.answers import Answer
-from werk.app.commands.runs import drive, start
+from werk.app.code import MODULE, load_pipelines
+from werk.app.commands.runs import drain, drive, start
 from werk.app.wiring import Session, opened
-from werk.core.errors import Refused
 from werk.core.nouns import ModelVersion, from_micros
-from werk.pipelines import rollback as back
-from werk.registry import version_row
+from werk.pipelines.deploy import check_deployable, put_live, roll_back
+from werk.pipelines.steps import SERVING
 from werk.serving.deploy import deployments as history
 
 PIPELINE = "deployment"
 
 
 def deploy(version: str, project: Path | None, profile: str | None) -> Answer:
-    """By the project's own `deployment` pipeline, so that whatever it adds happens here too."""
+    """By the project's own `deployment` pipeline where it has one: what its authors check is checked here too."""
     with opened(project, profile) as session:
         mv = registry.resolve(session.p, version)
-        status = version_row(session.p, mv)["status"]
-        if status != "approved":
-            hint = f"Let a second actor run `werk approve {mv}`."
-            raise Refused(f"{mv} is {status}, not approved.", code="not-approved", hint=hint)
-        run = start(session, PIPELINE, {"model": str(mv)}, fresh=True)
-        drive(session, PIPELINE, run)
-        newest = _newest(session, mv)
+        check_deployable(session.p, mv)
+        run = _by_pipeline(session, mv) if _has_pipeline(session) else None
+        if run is None:
+            put_live(session.p, mv, session.p.project.root / SERVING)
+        drain(session)
+        newest = _newest(session, mv.model)
     return Answer(record=newest | {"run": run}, text=f"{mv} answers at '{newest['endpoint']}' ({newest['deployment']})")
 
 
-def rollback(endpoint: str, project: Path | None, profile: str | None) -> Answer:
+def _has_pipeline(session: Session) -> bool:
+    root = session.p.project.root
+    return (root / f"{MODULE}.py").is_file() and PIPELINE in load_pipelines(root)
+
+
+def _by_pipeline(session: Session, mv: ModelVersion) -> str:
+    run = start(session, PIPELINE, {"model": str(mv)}, fresh=True)
+    drive(session, PIPELINE, run)
+    return run
+
+
+def rollback(model: str, comment: str, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        mv, deployment = back.rollback(session.p, endpoint)
-    record = {"endpoint": endpoint, "version": str(mv), "deployment": deployment}
-    return Answer(record=record, text=f"'{endpoint}' answers with {mv} again ({deployment}); it is the champion")
+        deployment = roll_back(session.p, model, session.p.project.root / SERVING, comment)
+        newest = _newest(session, model)
+        drain(session)
+    text = f"{newest['model']}:{newest['version']} is the champion and answers at '{newest['endpoint']}' again ({deployment})"
+    return Answer(record=newest, text=text)
 
 
 def deployments(project: Path | None, profile: str | None) -> Answer:
@@ -56,6 +68,6 @@ def deployments(project: Path | None, profile: str | None) -> Answer:
     return Answer(rows=shown)
 
 
-def _newest(session: Session, mv: ModelVersion) -> dict[str, object]:
-    row = history(session.p, mv.model)[0]
-    return {name: row[name] for name in ("deployment", "endpoint", "model", "version", "canonical_hash")}
+def _newest(session: Session, endpoint: str) -> dict[str, object]:
+    row = history(session.p, endpoint)[0]
+    return {name: row[name] for name in ("deployment", "endpoint", "model", "version", "canonical_hash", "cause")}

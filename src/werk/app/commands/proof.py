@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from werk import journal
@@ -15,15 +12,7 @@ from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
 
-LIBRARIES = ("deltalake", "polars", "duckdb", "sqlalchemy", "lightgbm", "scikit-learn", "cryptography")
 SHOWN = 40
-UNPROVEN = (
-    "a real S3 service (tested against moto), and serving or retraining on Postgres and S3",
-    "the full kill matrix of 500 points (CI samples it)",
-    "macOS and Windows",
-    "pinned kernels of MKL, PyTorch and oneDNN, and of any processor but x86-64",
-    "power loss on disks that lie about fsync",
-)
 
 
 def lineage(id: str, project: Path | None, profile: str | None) -> Answer:
@@ -87,21 +76,3 @@ def verdict(found: Verification) -> Answer:
         return Answer(record=record, text=text)
     lines = [f"DAMAGED: {len(damages)} place(s) are not what was written", *(f"  {d.sentence}" for d in found.damages[:20])]
     return Answer(record=record, text="\n".join(lines), exit_code=1)
-
-
-def doctor(project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
-        bindings = {port: given["use"] for port, given in session.settings.ports.items()}
-        kind = session.settings.journal_url.partition(":")[0]
-        actor = session.p.actor
-    record = {
-        "werk": version("werk"),
-        "python": sys.version.split()[0],
-        "machine": f"{platform.system()} {platform.machine()}",
-        **{name: version(name) for name in LIBRARIES},
-        "journal": kind,
-        **bindings,
-        "actor": f"{actor.name} ({actor.assurance})",
-        "unproven": list(UNPROVEN),
-    }
-    return Answer(record=record)

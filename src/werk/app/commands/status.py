@@ -11,6 +11,7 @@ from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Row
 from werk.core.nouns import from_micros, to_micros, utc_now
+from werk.journal import last_signed
 
 Part = dict[str, object]
 
@@ -24,7 +25,7 @@ def status(project: Path | None, profile: str | None) -> Answer:
 def _found(session: Session) -> Part:
     p, journal = session.p, session.p.journal
     versions = journal.rows("versions", order=("model", "version"))
-    head = journal.head()
+    head, signed = journal.head(), last_signed(session.journal)
     found: Part = {
         "project": p.project.name,
         "id": p.project.id,
@@ -35,7 +36,7 @@ def _found(session: Session) -> Part:
         "runs": _last_runs(session),
         "monitors": _last_verdicts(session),
         "tables": [_table(row) for row in journal.rows("tables", order=("table",))],
-        "head": {"seq": head.seq, "hash": head.hash},
+        "head": {"seq": head.seq, "hash": head.hash, "signed": signed.seq if signed else None},
     }
     return {**found, "next": _next(found, p.project.name)}
 
@@ -101,7 +102,8 @@ def _next(found: Part, name: str) -> str:
 def _text(found: Part) -> str:
     head = found["head"]
     assert isinstance(head, dict)
-    lines = [f"{found['project']} ({found['stage']}) as {found['actor']}, {head['seq']:,} facts, head {head['hash'][:12]}"]
+    recorded = f"{head['seq']:,} facts, head {head['hash'][:12]}, signed up to {head['signed'] or '-'}"
+    lines = [f"{found['project']} ({found['stage']}) as {found['actor']}: {recorded}"]
     champions = [f"  {one['model']} is champion, {one['deployment'] or 'not deployed'}" for one in _parts(found, "champions")]
     pending = found["pending"]
     assert isinstance(pending, list)
