@@ -13,7 +13,7 @@ import polars as pl
 from werk import data, governance, models, monitoring, registry
 from werk.core.canonical import JSON, canonical_json, sha256_hex
 from werk.core.journal import NewFact, Row
-from werk.core.nouns import ModelVersion, Usage
+from werk.core.nouns import ModelVersion, Snapshot, Usage
 from werk.core.platform import Platform
 from werk.models import Model, Report
 from werk.monitoring import Baseline, Prices
@@ -156,9 +156,11 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     scored = score(p, mv, loaded, rows, input_snapshot=snapshots, with_attributions=500)
     scored = scored.with_columns(pl.lit(window).alias("window"))
     once = f"{mv}/{window}/{context.inputs['rows']}"
-    written = data.write(p, PREDICTIONS, scored, once=(once, 1), notes={"model": str(mv), "window": window})
+    notes = {"model": str(mv), "window": window}
+    written = data.write(p, PREDICTIONS, scored, once=(once, 1), notes=notes)
     context.wrote(written)
-    record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
+    if _written_as(p, written, notes):
+        record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
     return scored
 
 
@@ -270,6 +272,12 @@ def _groups(model: Model, frame: pl.DataFrame) -> pl.Series | None:
     """Bias is watched by the first category (for flights: the carrier)."""
     names = list(model.categories)
     return frame[names[0]] if names else None
+
+
+def _written_as(p: Platform, written: Snapshot, notes: Mapping[str, str]) -> bool:
+    """Whether this version holds these rows: written once before, the store names the version of whoever wrote last."""
+    found = next(p.journal.facts(kinds=("table.written",), dedupe_key=f"table/{written}"), None)
+    return found is not None and (found.body or {}).get("notes") == notes
 
 
 def _days(model: Model, frame: pl.DataFrame) -> pl.Series | None:
