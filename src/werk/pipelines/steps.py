@@ -13,7 +13,7 @@ import polars as pl
 from werk import data, governance, models, monitoring, registry
 from werk.core.canonical import JSON, canonical_json, sha256_hex
 from werk.core.journal import NewFact, Row
-from werk.core.nouns import ModelVersion, Usage, Verdict
+from werk.core.nouns import ModelVersion, Snapshot, Usage, Verdict
 from werk.core.platform import Platform
 from werk.models import Model, Report
 from werk.monitoring import Baseline, Prices
@@ -163,9 +163,11 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     drift = _drift(p, mv, loaded, rows, scored, window)
     stored = scored.with_columns(pl.lit(context.run).alias("run"), pl.lit(drift).alias("drift"))
     once = f"{mv}/{window}/{context.inputs['rows']}"
-    written = data.write(p, PREDICTIONS, stored, once=(once, 1), notes={"model": str(mv), "window": window})
+    notes = {"model": str(mv), "window": window}
+    written = data.write(p, PREDICTIONS, stored, once=(once, 1), notes=notes)
     context.wrote(written)
-    record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
+    if _written_as(p, written, notes):
+        record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
     return scored
 
 
@@ -200,17 +202,6 @@ def check(scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, 
     )
     monitoring.record(p, mv, verdicts, context.run)
     return [verdict.sentence for verdict in verdicts]
-
-
-@step("cost-monitoring", cache=False)
-def cost(model: str, window: str, *, p: Platform, context: StepContext, prices: Prices | None) -> str:
-    """What the window took so far, in EUR by the price file, as the line of the monitor `cost`: the last step of a pipeline.
-
-    A step from the cache counts with what it took when it ran, so that a rerun, which costs nothing, says nothing else.
-    """
-    line = monitoring.cost_line(window, _spent(p, context.run), prices)
-    monitoring.record(p, ModelVersion.parse(model), [line], context.run)
-    return line.sentence
 
 
 @step("model-evaluation")
@@ -289,13 +280,19 @@ def _groups(model: Model, frame: pl.DataFrame) -> pl.Series | None:
     return frame[names[0]] if names else None
 
 
+def _written_as(p: Platform, written: Snapshot, notes: Mapping[str, str]) -> bool:
+    """Whether this version holds these rows: written once before, the store names the version of whoever wrote last."""
+    found = next(p.journal.facts(kinds=("table.written",), dedupe_key=f"table/{written}"), None)
+    return found is not None and (found.body or {}).get("notes") == notes
+
+
 def _days(model: Model, frame: pl.DataFrame) -> pl.Series | None:
     """The day of each row, by the first time in the model's key: rows of one day share what moves them all."""
     times = [name for name in model.key if isinstance(frame.schema[name], pl.Datetime | pl.Date)]
     return frame[times[0]].dt.date() if times else None
 
 
-def _spent(p: Platform, run: str) -> list[Usage]:
+def spent(p: Platform, run: str) -> list[Usage]:
     """What each step of a run took, those from the cache where they were computed."""
     steps = p.journal.rows("steps", {"run": run}, order=("seq",))
     origins = (str(step["cached_from"] or f"{run}/{step['step']}").partition("/") for step in steps)

@@ -84,7 +84,6 @@ def batch_inference(window: str, model: str = "flight-delay@champion"):
     scored = steps.batch_inference(rows, model, window)
     steps.check(scored, rows, model, window)
     busiest(scored)
-    steps.cost(model, window)
 
 
 @pipeline
