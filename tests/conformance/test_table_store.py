@@ -28,6 +28,14 @@ class TestDelta(TableStoreSuite):
         return DeltaTableStore(tmp_path / "lake")
 
 
+class TestDeltaInAFolderOfAnyName(TableStoreSuite):
+    """The library below writes such a path in another way than the disk does."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> DeltaTableStore:
+        return DeltaTableStore(tmp_path / "Mein Ordner" / "größe 米, 100 % (neu) & {alt}")
+
+
 class TestDeltaOnS3(TableStoreSuite):
     @pytest.fixture
     def store(self, s3_endpoint: str, s3_bucket: str) -> DeltaTableStore:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from werk.core.errors import Lost, Transient
+from werk.core.journal import Journal
 from werk.core.nouns import Actor, Project
 from werk.core.platform import Platform
 from werk.core.plugins import build
@@ -24,16 +25,22 @@ LOST, HELD = 40, 41
 GIVEN: dict[str, Any] = {"pins": {}, "code": {}, "environment": {}, "fresh": True}
 
 
+def leave(file: Path, *words: str) -> None:
+    with file.open("ab", buffering=0) as lines:
+        lines.write((" ".join(words) + "\n").encode())
+
+
 class Trace:
     """The step's side effect outside werk: one line per execution, `run step pid`."""
 
-    def __init__(self, folder: Path, context: StepContext) -> None:
-        self._folder, self._context = folder, context
+    def __init__(self, folder: Path, context: StepContext, journal: Journal) -> None:
+        self._folder, self._context, self._journal = folder, context, journal
 
     def note(self, number: int) -> int:
-        line = f"{self._context.run} {self._context.step} {os.getpid()}\n".encode()
-        with (self._folder / "executed").open("ab", buffering=0) as file:
-            file.write(line)
+        run, step = self._context.run, self._context.step
+        if any(self._journal.facts(dedupe_key=f"{run}/{step}")):  # begun although its result is there
+            leave(self._folder / "redone", run, step)
+        leave(self._folder / "executed", run, step, str(os.getpid()))
         self._misbehave(number)
         return number + 1
 
@@ -109,14 +116,16 @@ def platform(url: str, folder: Path, project: str) -> Platform:
 
 
 def engine(p: Platform, folder: Path, lease_s: float) -> Engine:
-    return Engine(p, {"trace": lambda _, context: Trace(folder, context)}, lease_s=lease_s)
+    return Engine(p, {"trace": lambda bound, context: Trace(folder, context, bound.journal)}, lease_s=lease_s)
 
 
 def drive(url: str, folder: str, project: str, run: str, lease_s: float, insist: bool) -> int:
-    """`insist` waits for a run that another worker holds, as a supervisor does."""
+    """`insist` waits for a run that another worker holds or has taken over, as a supervisor does."""
     try:
         made = engine(platform(url, Path(folder), project), Path(folder), lease_s)
-        while (code := resumed(made, run)) == HELD and insist:
+        while (code := resumed(made, run)) in (HELD, LOST) and insist:
+            if code == LOST:
+                leave(Path(folder) / "fenced", run)
             time.sleep(0.02)
         return code
     except KeyboardInterrupt:

@@ -113,9 +113,13 @@ class Site:
         assert code == 0
 
     def executed(self, run: str) -> list[str]:
-        file = self.folder / "executed"
+        return [step for step, *_ in self.left("executed", run)]
+
+    def left(self, name: str, run: str) -> list[list[str]]:
+        """What workers left in a file about the run, oldest first."""
+        file = self.folder / name
         lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-        return [line[1] for line in lines if line[0] == run]
+        return [rest for of, *rest in lines if of == run]
 
     def finished(self, run: str) -> list[str]:
         """Steps with a result, one entry per fact."""
@@ -158,18 +162,18 @@ def test_killed_in_step_four_only_four_to_seven_run_again(site: Site) -> None:
 
 @dataclass
 class Harm:
-    """What kills have done, over many runs: all of it must be nothing."""
+    """What kills have done, over many runs: all of it must be nothing. A step is redone when it begins and has its result."""
 
     lost: int = 0
     doubled: int = 0
     redone: int = 0
 
-    def count(self, site: Site, run: str, held: list[str], redone: int) -> None:
-        """`held` is what the journal had at the kill; the run has been driven to its end since."""
+    def count(self, site: Site, run: str) -> None:
+        """The run has been driven to its end since."""
         found = Counter(site.finished(run))
-        self.lost += sum(found[name] == 0 for name in {*STEPS, *held})
+        self.lost += sum(found[name] == 0 for name in STEPS)
         self.doubled += sum(number - 1 for number in found.values())
-        self.redone += redone
+        self.redone += len(site.left("redone", run))
         assert site.is_whole(run), f"WERK_SEED={SEED}"
 
 
@@ -201,23 +205,22 @@ def killed_alone(site: Site, chance: random.Random, took: float, harm: Harm) -> 
     site.finish(run, 0.2)
     again = site.executed(run)[len(before) :]
     assert again == STEPS[len(held) :], f"WERK_SEED={SEED}"
-    harm.count(site, run, held, redone=len(set(again) & set(held)))
+    harm.count(site, run)
     return hit
 
 
 def killed_beside(site: Site, chance: random.Random, took: float, harm: Harm) -> bool:
-    """The other worker takes over by itself. Only the step in hand at the kill may have begun twice."""
+    """The other worker takes over by itself, and so would the first if the other stalls on a busy machine (`fenced`)."""
     run = site.start()
-    pids = [site.drive(run, 0.5, insist=True) for _ in range(2)]
+    pids = [site.drive(run, 1.0, insist=True) for _ in range(2)]
     time.sleep(chance.uniform(0, took))
     victim = chance.randrange(2)
-    held = site.finished(run)
     os.kill(pids[victim], signal.SIGKILL)
     hit = site.forks.wait(pids[victim]) == -signal.SIGKILL
     assert site.forks.wait(pids[1 - victim]) == 0, f"WERK_SEED={SEED}"
-    begun = Counter(site.executed(run))
-    assert begun.total() <= len(STEPS) + 1, f"WERK_SEED={SEED}"
-    harm.count(site, run, held, redone=sum(begun[name] - 1 for name in held))
+    interrupted = 1 + len(site.left("fenced", run))
+    assert len(site.executed(run)) <= len(STEPS) + interrupted, f"WERK_SEED={SEED}"
+    harm.count(site, run)
     return hit
 
 
@@ -251,7 +254,7 @@ def test_a_stopped_worker_that_wakes_up_is_fenced_out(site: Site) -> None:
 def test_two_workers_racing_do_every_step_once(site: Site) -> None:
     for _ in range(3):
         run = site.start()
-        pids = [site.drive(run) for _ in range(2)]
+        pids = [site.drive(run, 30.0) for _ in range(2)]  # nobody stalls that long, however busy the machine
         codes = sorted(site.forks.wait(pid) for pid in pids)
         assert codes in ([0, 0], [0, worker.HELD])
         assert site.executed(run) == STEPS

@@ -84,3 +84,10 @@ def test_importance_does_not_depend_on_the_order_of_rows() -> None:
 
 def test_threads_are_recorded() -> None:
     assert fit(rows()).params["num_threads"] == 1
+
+
+def test_no_rows_are_refused_by_every_trainer() -> None:
+    with pytest.raises(InputError, match="no rows to fit on"):
+        fit(rows().clear())
+    with pytest.raises(InputError, match="no rows to fit on"):
+        models.fit_logistic(rows().clear(), target="y", key=["id"], features=["a"])

@@ -159,6 +159,6 @@ def test_no_credential_is_written_anywhere(both: Both, team: Any) -> None:
 @pytest.mark.parametrize("name", ["WERK_JOURNAL_URL", "WERK_TABLES", "WERK_BUCKET", "AWS_SECRET_ACCESS_KEY"])
 def test_a_reference_that_is_not_set_is_named(both: Both, team: Any, name: str) -> None:
     with acting({key: value for key, value in team.environment.items() if key != name}), pytest.raises(InputError) as missing:
-        tables.tables(both.root, "team")
+        tables.tables(None, both.root, "team")
     assert missing.value.code == "secret-missing"
     assert name in missing.value.message

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from werk.core.errors import StepFailed, WerkError
+from werk.core.errors import Failed, StepFailed, WerkError, disk_full
 
 Row = Mapping[str, object]
 
@@ -26,13 +28,23 @@ class Answer:
 def show(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         value = answer.rows if answer.rows is not None else answer.record if answer.record is not None else {}
-        print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
     elif answer.text:
         print(answer.text)
     elif answer.rows is not None:
         print(_table(answer.rows, answer.columns))
     elif answer.record is not None:
         print("\n".join(f"{name:<16} {_cell(value)}" for name, value in answer.record.items()))
+
+
+def of_system(error: OSError) -> WerkError:
+    """What no room has put into words: the operating system's own, with the file it is about."""
+    what = str(error.filename) if error.filename else "what was to be written"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(what)
+    reason = error.strerror or str(error) or type(error).__name__
+    hint = "Check that file or folder; `werk --debug ...` shows where it was asked for."
+    return Failed(f"The operating system refused {what}: {reason}.", code="system-refused", hint=hint)
 
 
 def show_error(error: WerkError, *, as_json: bool) -> None:
@@ -62,6 +74,15 @@ def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(names)]
     lines = [names, *cells]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _finite(value: object) -> object:
+    """JSON has no NaN and no infinity: they are written as text, so that every reader can read the rest."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _cell(value: object) -> str:

@@ -42,11 +42,12 @@ def main() -> None:
         code = app(standalone_mode=False)
     except TyperException as wrong:
         sys.exit(_misused(wrong.format_message(), as_json))
-    except WerkError as error:
+    except (WerkError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        answers.show_error(error, as_json=as_json)
-        sys.exit(error.exit_code)
+        known = error if isinstance(error, WerkError) else answers.of_system(error)
+        answers.show_error(known, as_json=as_json)
+        sys.exit(known.exit_code)
     if code == INTERRUPTED:
         print("stopped; nothing is lost: `werk runs` shows what can be resumed", file=sys.stderr)
     sys.exit(code)

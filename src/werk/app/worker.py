@@ -20,9 +20,10 @@ def main(words: Sequence[str]) -> int:
     job, project, profile, *given = words
     try:
         _do(job, Path(project), profile, *given)
-    except WerkError as error:
-        answers.show_error(error, as_json=False)
-        return error.exit_code
+    except (WerkError, OSError) as error:
+        known = error if isinstance(error, WerkError) else answers.of_system(error)
+        answers.show_error(known, as_json=False)
+        return known.exit_code
     return 0
 
 

@@ -69,6 +69,12 @@ class Transient(WerkError):
     exit_code = 1
 
 
+def disk_full(what: str) -> Failed:
+    """No room for `what`; whatever was being written is not there at all."""
+    hint = "Make room and do the same again; a run goes on with `werk resume RUN`."
+    return Failed(f"The disk has no room left for {what}.", code="disk-full", hint=hint)
+
+
 def unknown(what: str, name: str, known: Iterable[str], *, code: str, hint: str = "") -> InputError:
     """An `InputError` for a name nobody knows, with the nearest known one and the list."""
     names = sorted(known)

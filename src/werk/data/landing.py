@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,9 +88,14 @@ def _read(source: Path | pl.DataFrame) -> tuple[pl.DataFrame, dict[str, JSON]]:
         data = source.read_bytes()
     except FileNotFoundError:
         raise InputError(f"There is no file {source}.", code="source-missing", hint="Check its path.") from None
-    except (IsADirectoryError, PermissionError) as closed:
+    except OSError as closed:
         raise InputError(f"{source} cannot be read: {closed.strerror}.", code="source-unreadable", hint="Check it.") from None
-    return _parsed(source, data), {"name": source.name, "sha256": sha256_hex(data), "size_bytes": len(data)}
+    return _parsed(source, data), {"name": _told(source.name), "sha256": sha256_hex(data), "size_bytes": len(data)}
+
+
+def _told(name: str) -> str:
+    """A file name of another encoding as text: bytes that are no UTF-8 are written \\xff."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _parsed(source: Path, data: bytes) -> pl.DataFrame:

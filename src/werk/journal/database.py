@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -16,11 +18,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from werk.core.errors import Failed, InputError, Tampered, Transient, WerkError
+from werk.core.errors import Failed, InputError, Tampered, Transient, WerkError, disk_full
 from werk.journal.filelock import LOCK_FILES, WriteLock
 
 ADVISORY_LOCK = 0x7765726B  # "werk": one per database, as the chain is
 Values = Sequence[object]
+_ROOM_BYTES = 1 << 20
+# The rest is a path as it is: `#`, `?` and `%41` are good names of folders.
+_FILE = re.compile(r"sqlite(?:\+\w+)?:///(.+)", re.DOTALL)
 
 
 class Cursor(Protocol):
@@ -173,16 +178,17 @@ class PostgresDatabase:
 
 def connect(url: str) -> Database:
     """The database an URL names: `sqlite:///path` or `postgresql://...` (any driver suffix is ours to choose)."""
+    file = _FILE.fullmatch(url)
+    if file and file[1] != ":memory:":
+        return SqliteDatabase(Path(file[1]))
     parsed = _parsed(url)
     if parsed.drivername.split("+")[0] in ("postgresql", "postgres"):
         return PostgresDatabase(parsed)
-    if parsed.drivername.split("+")[0] != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise InputError(
-            f"A journal cannot live in '{parsed.drivername}'.",
-            code="journal-url",
-            hint="Use sqlite:///path/to/journal.db or postgresql://user@host/name.",
-        )
-    return SqliteDatabase(Path(str(parsed.database)))
+    raise InputError(
+        f"A journal cannot live in '{parsed.drivername}'.",
+        code="journal-url",
+        hint="Use sqlite:///path/to/journal.db or postgresql://user@host/name.",
+    )
 
 
 def _parsed(url: str) -> URL:
@@ -237,6 +243,12 @@ def _place(engine: Engine) -> str:
     return f" {engine.url.database}" if engine.dialect.name == "sqlite" else ""
 
 
+def _has_no_room(place: str) -> bool:
+    """SQLite says no more than `disk I/O error` when the file it shares between processes cannot grow."""
+    folder = Path(place.strip()).parent
+    return folder.is_dir() and shutil.disk_usage(folder).free < _ROOM_BYTES
+
+
 def _named(error: BaseException, place: str) -> WerkError:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     lower = text.lower()
@@ -246,6 +258,8 @@ def _named(error: BaseException, place: str) -> WerkError:
         )
     if any(word in lower for word in ("malformed", "not a database", "corrupt")):
         return Tampered(f"The journal's file is damaged: {text}.", code="journal-damaged", hint="Restore a backup.")
+    if "is full" in lower or ("disk i/o" in lower and _has_no_room(place)):
+        return disk_full(f"the journal{place}")
     if "locked" in lower:
         return Transient("Another program holds the journal's file.", code="journal-busy", hint="Try again.")
     if any(cls.__name__ == "OperationalError" and cls.__module__.startswith("psycopg") for cls in type(error).__mro__):

@@ -49,7 +49,7 @@ def covers(current: str, wanted: str) -> bool:
 
 
 def check_schema(found: dict[str, str]) -> None:
-    number = int(found.get("schema", "-1"))
+    number = _number(found.get("schema", "-1"))
     if number > SCHEMA:
         raise InputError(
             f"The journal has schema {number} and this werk knows {SCHEMA}.", code="journal-newer", hint="Upgrade werk."
@@ -58,6 +58,12 @@ def check_schema(found: dict[str, str]) -> None:
         raise InputError(
             f"The journal has schema {number}, older than {SCHEMA}.", code="journal-older", hint="Call `werk.journal.upgrade`."
         )
+
+
+def _number(text: str) -> int:
+    if not text.removeprefix("-").isdecimal():
+        raise Tampered(f"The journal's schema number is {text!r}.", code="journal-damaged", hint="Restore a backup.")
+    return int(text)
 
 
 def reconcile(database: Database, connection: Connection, shapes: Shapes, state: State, current: str) -> None:

@@ -94,8 +94,9 @@ def _trained(
     try:
         return lightgbm.train(whole, data, num_boost_round=rounds)
     except lightgbm.basic.LightGBMError as said:
+        why = str(said).strip().rstrip(". ")
         raise InputError(
-            f"LightGBM refuses these rows or parameters: {said}.", code="fit-refused", hint="Mend what it names."
+            f"LightGBM refuses these rows or parameters: {why}.", code="fit-refused", hint="Mend what it names."
         ) from said
 
 
@@ -149,6 +150,9 @@ def _ordered(
     needed = list(dict.fromkeys([*key, target, *features]))
     _check_columns(rows, needed)
     frame = by_key(rows.lazy().select(needed), key)
+    if frame.is_empty():
+        hint = "Look at the table, the window and the split they come from."
+        raise InputError("There are no rows to fit on.", code="rows-missing", hint=hint)
     if missing := frame[target].null_count():
         raise InputError(
             f"{missing:,} rows have no '{target}'.", code="target-null", hint=f'Drop them: rows.drop_nulls("{target}").'

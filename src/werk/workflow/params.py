@@ -110,10 +110,15 @@ def _read(name: str, kind: Any, text: str) -> object:
     except (ValueError, KeyError) as wrong:
         shown = getattr(kind, "__name__", str(kind))
         raise InputError(
-            f"'{text}' is not a {shown}, which the parameter '{name}' takes.",
+            f"'{_short(text)}' is not a {shown}, which the parameter '{name}' takes.",
             code="param-unreadable",
             hint="Dates are written 2013-01-01, times 2013-01-01T00:00:00+00:00, truth values true or false.",
         ) from wrong
+
+
+def _short(text: str) -> str:
+    told = text.encode("utf-8", "backslashreplace").decode()
+    return told if len(told) <= 80 else f"{told[:60]}... ({len(told)} characters)"
 
 
 def _convert(kind: Any, text: str) -> object:
@@ -126,6 +131,7 @@ def _convert(kind: Any, text: str) -> object:
     if kind in (int, float):
         return kind(text)
     if kind in (str, Any):
+        text.encode()  # half a surrogate pair, as a terminal of another encoding gives it, is no text
         return text
     raise InputError(f"A parameter of type {kind} cannot be typed as text.", code="param-kind", hint="Give it a default.")
 

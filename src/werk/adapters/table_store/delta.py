@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from werk.core.errors import InputError, Transient, unknown
+from werk.core.errors import InputError, Transient, disk_full, unknown
 from werk.core.ports.table_store import ArrowStream, TableVersion
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _TABLE = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")
 _NOTE = "note."
 _ATTEMPTS = 40
+_NO_ROOM = "os error 28"
+# What the library below takes for the end of a path, for another character or for no path at all (its panic).
+_MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[][#?^|<>\"`\\]")
 _STORED_AS: dict[pl.DataType, pl.DataType] = {
     pl.UInt8(): pl.Int16(),
     pl.UInt16(): pl.Int32(),
@@ -47,6 +50,14 @@ _KEPT_AS = (
 )
 
 
+class _LocalTable(DeltaTable):
+    """Names its files as the disk does: the library writes `a b` as `a%20b`, which no reader of ours could open."""
+
+    def file_uris(self, *given: Any, **named: Any) -> list[str]:
+        written = self.table_uri.removeprefix("file://").rstrip("/")
+        return [unquote(written) + uri.removeprefix(written) for uri in super().file_uris(*given, **named)]
+
+
 class DeltaTableStore:
     """`path` is a folder or `s3://bucket/prefix`; the other settings are of the S3 API and may be left to the environment."""
 
@@ -65,6 +76,12 @@ class DeltaTableStore:
         self._options = {name: value for name, value in given.items() if value}
         if self._root.startswith("s3://"):
             self._options |= {"aws_region": region, "aws_allow_http": str(allow_http).lower()}
+        if not self._remote and (taken := _MISREAD.search(Path(self._root).as_posix())):
+            raise InputError(
+                f"Tables cannot lie in {self._root}: Delta misreads '{taken[0]}' in a path.",
+                code="store-path",
+                hint="Rename that folder, or set `path` under [table_store] in werk.toml.",
+            )
         if os.environ.get("AWS_S3_ALLOW_UNSAFE_RENAME", "").lower() in ("1", "true", "yes"):
             raise InputError(
                 "AWS_S3_ALLOW_UNSAFE_RENAME loses rows when two writers meet.",
@@ -196,7 +213,8 @@ class DeltaTableStore:
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
         try:
-            return DeltaTable(self.location(table), version=version, storage_options=self._options or None)
+            kind = DeltaTable if self._remote else _LocalTable
+            return kind(self.location(table), version=version, storage_options=self._options or None)
         except TableNotFoundError:
             return None
         except DeltaError as damage:
@@ -244,6 +262,12 @@ class DeltaTableStore:
         except DeltaError as lost_race:
             if present is None and self._open(table) is not None:
                 raise CommitFailedError(str(lost_race)) from lost_race
+            if _NO_ROOM in str(lost_race):
+                raise disk_full(f"'{table}'") from lost_race
+            raise
+        except OSError as blocked:
+            if _NO_ROOM in str(blocked):
+                raise disk_full(f"'{table}'") from blocked
             raise
         return 0 if present is None else present.version()
 
