@@ -548,7 +548,7 @@ def test_serve_before_anything_is_deployed(project: Path, werk: Werk) -> None:
     [
         ("tables",), ("runs",), ("models",), ("doctor",), ("sql", "select count(*) as n, sum(km) as km from raw.rides"),
         ("show", "raw.rides@0"), ("actor", "list"), ("actor", "add", "bob"), ("audit", "verify"), ("run", "rides"),
-        ("backup", "copy"), ("ingest", "raw.rides", "rides.csv"),
+        ("backup", "../copy"), ("ingest", "raw.rides", "rides.csv"),
     ],
 )  # fmt: skip
 def test_answers_parse(landed: Path, werk: Werk, words: tuple[str, ...]) -> None:

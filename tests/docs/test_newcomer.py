@@ -13,7 +13,8 @@ from doc_shell import Shell
 
 PIPELINES = TEMPLATE / "pipelines.py"
 # What says which model it is; what the model sees (flights/features.py) and declarations (TOML, YAML) are counted nowhere.
-MODEL = ("Params", "train")
+# The ladder is a study of the model's features: what each of them is worth.
+MODEL = ("Params", "train", "train_knowing", "ladder")
 LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 DOCUMENTED = (ast.Module, ast.FunctionDef, ast.ClassDef)
 

@@ -29,6 +29,11 @@ _UNKNOWN = "There is no ‹what› '‹name›'."
 _EXIT = {name: kind.exit_code for name, kind in vars(errors).items() if inspect.isclass(kind) and hasattr(kind, "exit_code")}
 # Codes whose sentence stands elsewhere than at the place that raises it.
 _ELSEWHERE = {
+    "backup-unwritable": "The backup cannot be written there; the sentence says why.",
+    "checkout-unwritable": "The folder cannot be written; the sentence says why.",
+    "monitor-violation": "Monitors report a violation in the newest window, and --check was given.",
+    "rebuild-stopped": "The training could not be repeated.",
+    "restore-unwritable": "The project cannot be restored there; the sentence says why.",
     "declared-malformed": "golden.toml or behaviour.toml is not written as it must be; the sentence says where.",
     "usage": "The command line cannot be understood so.",
 }
@@ -107,6 +112,8 @@ def _sentences(code: str, places: Sequence[tuple[str, str]]) -> str:
 def _raised(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
     """Class, code and sentence of each error made in a module."""
     for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "__init__":
+            yield from (("Failed", code, "") for word in call.keywords if word.arg == "code" and (code := _constant(word.value)))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             code = next((_constant(word.value) for word in call.keywords if word.arg == "code"), None)
             if code:
