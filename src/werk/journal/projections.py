@@ -43,7 +43,6 @@ class Shape:
         self.types: dict[str, ColumnType] = {column.name: column.type for column in projection.columns}
         self._stores = {column.name: _STORES[column.type] for column in projection.columns}
         self.key = projection.key
-        self._keys = frozenset(projection.key)
         self.key_columns = ("project", *projection.key)
         self.columns: tuple[str, ...] = tuple(column.name for column in self.table.columns)
         self.identity = (*self.key_columns, "valid_from") if self.history else self.key_columns
@@ -53,22 +52,34 @@ class Shape:
         for change in self.projection.apply(fact):
             match change:
                 case Upsert(row):
-                    yield self._op("upsert", fact, row, {name: row[name] for name in row if name not in self._keys})
+                    yield self._upsert(fact, row)
                 case Update(key, values):
-                    yield self._op("update", fact, key, values)
+                    yield Op(self, "update", self._keyed(fact, key, values), self._stored(values), fact.seq)
                 case Delete(key):
-                    yield self._op("delete", fact, key, {})
+                    yield Op(self, "delete", self._keyed(fact, key, {}), {}, fact.seq)
 
-    def _op(self, verb: Verb, fact: Fact, key: Mapping[str, JSON], values: Mapping[str, JSON]) -> Op:
-        keyed = [self.stored(name, key.get(name)) for name in self.key]
-        if None in keyed or (verb != "upsert" and len(key) > len(keyed)) or not self._keys.isdisjoint(values):
-            raise self._malformed(f"fact '{fact.kind}' gives no full key ({self._unkeyed(key, values)})")
-        stored = {name: self.stored(name, value) for name, value in values.items()}
-        return Op(self, verb, (fact.project, *keyed), stored, fact.seq)
+    def _upsert(self, fact: Fact, row: Mapping[str, JSON]) -> Op:
+        values = self._stored(row)
+        key = (fact.project, *[values.pop(name, None) for name in self.key])
+        return Op(self, "upsert", self._whole(fact, key), values, fact.seq)
 
-    def _unkeyed(self, key: Mapping[str, JSON], values: Mapping[str, JSON]) -> str:
-        missing = [name for name in self.key if key.get(name) is None]
-        return [*missing, *(name for name in values if name in self._keys), *(name for name in key if name not in self._keys)][0]
+    def _keyed(self, fact: Fact, key: Mapping[str, JSON], values: Mapping[str, JSON]) -> Key:
+        wrong = [name for name in key if name not in self.key] + [name for name in values if name in self.key]
+        if wrong:
+            raise self._malformed(f"fact '{fact.kind}' gives no full key ({wrong[0]})")
+        return self._whole(fact, (fact.project, *[self.stored(name, key.get(name)) for name in self.key]))
+
+    def _whole(self, fact: Fact, key: Key) -> Key:
+        if None in key:
+            raise self._malformed(f"fact '{fact.kind}' gives no full key ({self.key_columns[key.index(None)]})")
+        return key
+
+    def _stored(self, values: Mapping[str, JSON]) -> dict[str, Stored]:
+        try:
+            stores = self._stores
+            return {name: stores[name](value) for name, value in values.items()}
+        except (KeyError, _Unfit):  # once more, slower, with the name of the one that does not fit
+            return {name: self.stored(name, value) for name, value in values.items()}
 
     def stored(self, column: str, value: JSON) -> Stored:
         """A value as its column stores it: JSON as canonical text, bool as 0 or 1."""
