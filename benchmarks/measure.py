@@ -121,7 +121,7 @@ def compared(
     against: str,
     unit: str,
     target: str,
-    met: Callable[[float, float], bool],
+    met: Callable[[float, float], bool] | None,
     inside: str,
     name: str | None = None,
     scale: float = 1.0,
@@ -137,12 +137,41 @@ def compared(
         unit=unit,
         ratio=werk / other if other else None,
         target=target,
-        met=met(werk, other),
+        met=met(werk, other) if met else None,
         inside=inside,
         werk_spread=spread(ours, name) * scale,
         other_spread=spread(others, name) * scale,
         werk_peak_mb=peak(ours),
         other_peak_mb=peak(others),
+    )
+
+
+def alone(
+    case: str,
+    metric: str,
+    trials: Sequence[Trial],
+    name: str | None,
+    *,
+    unit: str,
+    inside: str,
+    target: str = "none",
+    met: Callable[[float], bool] | None = None,
+) -> Line:
+    """A figure that is held against a number, or against nothing."""
+    value = median(trials, name)
+    return Line(
+        case=case,
+        metric=metric,
+        werk=value,
+        peer=None,
+        limit=None,
+        unit=unit,
+        ratio=None,
+        target=target,
+        met=met(value) if met else None,
+        inside=inside,
+        werk_spread=spread(trials, name),
+        werk_peak_mb=peak(trials),
     )
 
 
