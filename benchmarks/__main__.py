@@ -1,4 +1,6 @@
-"""`python -m benchmarks list` names the cases; `python -m benchmarks run CASE... [--quick] [--json FILE]` runs them."""
+"""`python -m benchmarks list` names the cases; `run CASE... [--quick] [--json FILE] [--proof]` runs them.
+
+`--proof` writes docs/proofs/benchmark-CASE.json: what was found, of which commit, on which machine and how busy it was."""
 
 from __future__ import annotations
 
@@ -9,13 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import empty_pipeline, journal, realtime, startup
+from benchmarks import empty_pipeline, journal, lineage, realtime, startup
 from benchmarks.measure import Line, NotMeasured, not_measured
+from benchmarks.proof import PROOFS, began, written
 
 CASES: dict[str, Callable[[bool], list[Line]]] = {
     "startup": startup.run,
     "empty-pipeline": empty_pipeline.run,
     "journal": journal.run,
+    "lineage": lineage.run,
     "realtime": realtime.run,
 }
 
@@ -26,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, case in CASES.items():
             print(f"{name:16}{(sys.modules[case.__module__].__doc__ or '').splitlines()[0]}")
         return 0
-    lines = [line for name in given.cases for line in _run(name, given.quick)]
+    lines = [line for name in given.cases for line in _one(name, given)]
     if given.json:
         given.json.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
     return 0
@@ -40,7 +44,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("cases", nargs="+", choices=list(CASES), metavar="CASE")
     run.add_argument("--quick", action="store_true", help="shrink the work, not the comparison")
     run.add_argument("--json", type=Path, metavar="FILE")
+    run.add_argument("--proof", action="store_true", help="write docs/proofs/benchmark-CASE.json")
+    run.add_argument("--proofs", type=Path, default=PROOFS, metavar="FOLDER", help="another folder for --proof")
     return parser
+
+
+def _one(name: str, given: argparse.Namespace) -> list[Line]:
+    if not given.proof:
+        return _run(name, given.quick)
+    begun = began(name, quick=given.quick)  # before the case: its own load, and its own files, are not the machine's
+    lines = _run(name, given.quick)
+    print(f"written: {written(given.proofs, name, begun, lines)}")
+    return lines
 
 
 def _run(name: str, quick: bool) -> list[Line]:

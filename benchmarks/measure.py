@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,10 +51,16 @@ class Trial:
 Side = Callable[[], Trial]
 
 
-def child(command: Sequence[str | Path], *, what: str = "") -> Trial:
+def child(command: Sequence[str | Path], *, what: str = "", environment: Mapping[str, str] | None = None) -> Trial:
     """One process: the numbers of its last line of output (a JSON object), its wall time and its peak memory."""
     began = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
     out, err = process.communicate() if os.name == "nt" else _read(process)
     wall = time.perf_counter() - began
     if process.returncode:
@@ -81,9 +87,11 @@ def _read(process: subprocess.Popen[str]) -> tuple[str, str]:
     return out, err
 
 
-def worker(name: str, *arguments: object, python: Path | str = sys.executable) -> Side:
+def worker(
+    name: str, *arguments: object, python: Path | str = sys.executable, environment: Mapping[str, str] | None = None
+) -> Side:
     command = [python, WORKERS / f"{name}.py", *map(str, arguments)]
-    return lambda: child(command, what=name)
+    return lambda: child(command, what=name, environment=environment)
 
 
 def in_turn(rounds: int, *sides: Side) -> list[list[Trial]]:
@@ -121,7 +129,7 @@ def compared(
     against: str,
     unit: str,
     target: str,
-    met: Callable[[float, float], bool],
+    met: Callable[[float, float], bool] | None,
     inside: str,
     name: str | None = None,
     scale: float = 1.0,
@@ -137,12 +145,41 @@ def compared(
         unit=unit,
         ratio=werk / other if other else None,
         target=target,
-        met=met(werk, other),
+        met=met(werk, other) if met else None,
         inside=inside,
         werk_spread=spread(ours, name) * scale,
         other_spread=spread(others, name) * scale,
         werk_peak_mb=peak(ours),
         other_peak_mb=peak(others),
+    )
+
+
+def alone(
+    case: str,
+    metric: str,
+    trials: Sequence[Trial],
+    name: str | None,
+    *,
+    unit: str,
+    inside: str,
+    target: str = "none",
+    met: Callable[[float], bool] | None = None,
+) -> Line:
+    """A figure that is held against a number, or against nothing."""
+    value = median(trials, name)
+    return Line(
+        case=case,
+        metric=metric,
+        werk=value,
+        peer=None,
+        limit=None,
+        unit=unit,
+        ratio=None,
+        target=target,
+        met=met(value) if met else None,
+        inside=inside,
+        werk_spread=spread(trials, name),
+        werk_peak_mb=peak(trials),
     )
 
 

@@ -17,7 +17,7 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_list_names_every_case_with_a_sentence() -> None:
     lines = benchmarks("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["startup", "empty-pipeline", "journal", "realtime"]
+    assert [line.split()[0] for line in lines] == ["startup", "empty-pipeline", "journal", "lineage", "realtime"]
     assert all(len(line.split()) > 5 for line in lines)
 
 
@@ -34,6 +34,19 @@ def test_a_run_writes_every_field_and_a_ratio_that_follows_from_its_numbers(tmp_
     assert set(line) >= FIELDS
     assert line["ratio"] == line["werk"] / line["limit"]
     assert line["met"] is (line["werk"] - line["limit"] <= 60)
+
+
+def test_a_proof_says_what_was_found_where_and_how(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    assert benchmarks("run", "startup", "--quick", "--proof", "--proofs", str(tmp_path), "--json", str(out)).returncode == 0
+    proof = json.loads((tmp_path / "benchmark-startup.json").read_text())
+    assert proof["lines"] == json.loads(out.read_text())
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert proof["commit"] == head.stdout.strip()
+    assert proof["command"] == "python -m benchmarks run startup --quick --proof"
+    assert isinstance(proof["dirty"], bool)
+    assert proof["machine"]["cores"] >= 1
+    assert len(proof["load_before"]) == len(proof["load_after"]) == 3
 
 
 def test_a_failing_side_is_said_and_not_guessed(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 
+# One encoder for all: `json.dumps` makes a new one for every call with these settings.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 
@@ -16,7 +19,7 @@ def canonical_json(value: object) -> str:
     >>> canonical_json({"b": 1, "a": [1.5, None, "ü"]})
     '{"a":[1.5,null,"ü"],"b":1}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def sha256_hex(data: bytes | str) -> str:

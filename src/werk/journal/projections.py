@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, islice
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Table
@@ -11,18 +13,21 @@ from sqlalchemy import Table
 from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import InputError, unknown
 from werk.core.journal import ColumnType, Delete, Fact, Projection, Row, Update, Upsert
-from werk.journal.database import Cursor
+from werk.journal.database import Cursor, Values
 from werk.journal.tables import projection_table
 
 Stored = str | int | float | None
 Key = tuple[Stored, ...]
+Verb = Literal["upsert", "update", "delete"]
+
+_CHUNK = 100  # keys asked for in one statement
 
 
 class Op(NamedTuple):
     """One change in stored form: `key` is project and key columns, `values` the other columns."""
 
     shape: Shape
-    verb: Literal["upsert", "update", "delete"]
+    verb: Verb
     key: Key
     values: dict[str, Stored]
     seq: int
@@ -36,6 +41,7 @@ class Shape:
         self.name, self.history = projection.name, projection.history
         self.table: Table = projection_table(projection)
         self.types: dict[str, ColumnType] = {column.name: column.type for column in projection.columns}
+        self._stores = {column.name: _STORES[column.type] for column in projection.columns}
         self.key = projection.key
         self.key_columns = ("project", *projection.key)
         self.columns: tuple[str, ...] = tuple(column.name for column in self.table.columns)
@@ -46,41 +52,44 @@ class Shape:
         for change in self.projection.apply(fact):
             match change:
                 case Upsert(row):
-                    yield self._op("upsert", fact, row, {name: row[name] for name in row if name not in self.key})
+                    yield self._upsert(fact, row)
                 case Update(key, values):
-                    yield self._op("update", fact, key, values)
+                    yield Op(self, "update", self._keyed(fact, key, values), self._stored(values), fact.seq)
                 case Delete(key):
-                    yield self._op("delete", fact, key, {})
+                    yield Op(self, "delete", self._keyed(fact, key, {}), {}, fact.seq)
 
-    def _op(
-        self, verb: Literal["upsert", "update", "delete"], fact: Fact, key: Mapping[str, JSON], values: Mapping[str, JSON]
-    ) -> Op:
-        missing = [name for name in self.key if key.get(name) is None]
-        extra = [name for name in key if verb != "upsert" and name not in self.key] + [n for n in values if n in self.key]
-        if missing or extra:
-            raise self._malformed(f"fact '{fact.kind}' gives no full key ({(missing + extra)[0]})")
-        keyed = (fact.project, *(self.stored(name, key[name]) for name in self.key))
-        return Op(self, verb, keyed, {name: self.stored(name, value) for name, value in values.items()}, fact.seq)
+    def _upsert(self, fact: Fact, row: Mapping[str, JSON]) -> Op:
+        values = self._stored(row)
+        key = (fact.project, *[values.pop(name, None) for name in self.key])
+        return Op(self, "upsert", self._whole(fact, key), values, fact.seq)
+
+    def _keyed(self, fact: Fact, key: Mapping[str, JSON], values: Mapping[str, JSON]) -> Key:
+        wrong = [name for name in key if name not in self.key] + [name for name in values if name in self.key]
+        if wrong:
+            raise self._malformed(f"fact '{fact.kind}' gives no full key ({wrong[0]})")
+        return self._whole(fact, (fact.project, *[self.stored(name, key.get(name)) for name in self.key]))
+
+    def _whole(self, fact: Fact, key: Key) -> Key:
+        if None in key:
+            raise self._malformed(f"fact '{fact.kind}' gives no full key ({self.key_columns[key.index(None)]})")
+        return key
+
+    def _stored(self, values: Mapping[str, JSON]) -> dict[str, Stored]:
+        try:
+            stores = self._stores
+            return {name: stores[name](value) for name, value in values.items()}
+        except (KeyError, _Unfit):  # once more, slower, with the name of the one that does not fit
+            return {name: self.stored(name, value) for name, value in values.items()}
 
     def stored(self, column: str, value: JSON) -> Stored:
         """A value as its column stores it: JSON as canonical text, bool as 0 or 1."""
-        type_ = self.types.get(column)
-        if value is None and type_:
-            return None
-        match type_, value:
-            case "text", str() if "\x00" not in value:
-                return value
-            case ("int", int()) if not isinstance(value, bool) and -(2**63) <= value < 2**63:
-                return value
-            case ("real", int() | float()) if not isinstance(value, bool) and abs(value) < float("inf"):
-                return float(value)
-            case "bool", bool():
-                return int(value)
-            case "json", _:
-                return canonical_json(value)
-            case None, _:
-                raise unknown(f"column of {self.name}", column, self.types, code="column-unknown")
-        raise self._malformed(f"the {type_} column '{column}' cannot hold a {type(value).__name__} like this one")
+        try:
+            return self._stores[column](value)
+        except KeyError:
+            raise unknown(f"column of {self.name}", column, self.types, code="column-unknown") from None
+        except _Unfit:
+            what = f"the {self.types[column]} column '{column}' cannot hold a {type(value).__name__} like this one"
+            raise self._malformed(what) from None
 
     def read(self, stored: Sequence[object]) -> Row:
         """A stored row (in table order) as its reader sees it."""
@@ -98,6 +107,43 @@ class Shape:
             code="projection-malformed",
             hint="Its `apply` must give the full key and values of the declared types.",
         )
+
+
+class _Unfit(Exception):
+    """A value that its column cannot hold."""
+
+
+def _text(value: JSON) -> Stored:
+    if value is None or (isinstance(value, str) and "\x00" not in value):
+        return value
+    raise _Unfit
+
+
+def _int(value: JSON) -> Stored:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63):
+        return value
+    raise _Unfit
+
+
+def _real(value: JSON) -> Stored:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
+        return float(value)
+    raise _Unfit
+
+
+def _bool(value: JSON) -> Stored:
+    if value is None or isinstance(value, bool):
+        return None if value is None else int(value)
+    raise _Unfit
+
+
+def _json(value: JSON) -> Stored:
+    return None if value is None else canonical_json(value)
+
+
+_STORES: dict[ColumnType, Callable[[JSON], Stored]] = {"text": _text, "int": _int, "real": _real, "bool": _bool, "json": _json}
 
 
 class Shapes:
@@ -158,93 +204,103 @@ class Replayed:
         """Stored rows in table order, closed ones first."""
         names = shape.columns[len(shape.key_columns) :]
         for key, row in (*self.closed[shape.name], *self.current[shape.name].items()):
-            yield (*key, *(row.get(name) for name in names))
+            yield (*key, *map(row.get, names))
 
 
 class Applier:
-    """Writes changes to a database; neighbours with the same statement go in one call."""
+    """Writes changes to a database: what has the same statement goes in one call."""
 
     def __init__(self, cursor: Cursor, mark: str) -> None:
         self._cursor, self._mark = cursor, mark
-        self._sql = ""
-        self._batch: list[tuple[Stored, ...]] = []
 
-    def apply(self, ops: Iterable[Op]) -> None:
-        for op in ops:
-            if op.shape.history:
-                self._flush()
-                self._apply_history(op)
-            else:
-                self._later(*_statement(op, self._mark))
-        self._flush()
+    def apply(self, ops: Sequence[Op]) -> None:
+        for sql, rows in _batches((op for op in ops if not op.shape.history), self._mark):
+            self._run(sql, rows)
+        for shape in dict.fromkeys(op.shape for op in ops if op.shape.history):
+            self._apply_history(shape, [op for op in ops if op.shape is shape])
 
     def insert(self, shape: Shape, rows: Iterable[tuple[Stored, ...]]) -> None:
         """Whole rows in table order, as a replay gives them."""
-        sql = _insert(shape, shape.columns, self._mark)
-        for row in rows:
-            self._later(sql, row)
-        self._flush()
+        sql, left = _insert(shape.name, shape.columns, self._mark), iter(rows)
+        while page := list(islice(left, 5000)):
+            self._run(sql, page)
 
-    def _later(self, sql: str, values: tuple[Stored, ...]) -> None:
-        if sql != self._sql or len(self._batch) >= 5000:
-            self._flush()
-            self._sql = sql
-        self._batch.append(values)
+    def _run(self, sql: str, rows: Sequence[Values]) -> None:
+        if len(rows) == 1:
+            self._cursor.execute(sql, rows[0])
+        elif rows:
+            self._cursor.executemany(sql, rows)
 
-    def _flush(self) -> None:
-        if len(self._batch) == 1:
-            self._cursor.execute(self._sql, self._batch[0])
-        elif self._batch:
-            self._cursor.executemany(self._sql, self._batch)
-        self._batch = []
+    def _apply_history(self, shape: Shape, ops: Sequence[Op]) -> None:
+        """The open rows of these keys are replayed on in memory, and what that made of them is written back."""
+        replayed, size = Replayed([shape]), len(shape.key_columns)
+        opened = self._open_rows(shape, list(dict.fromkeys(op.key for op in ops)))
+        there = {(*key, row["valid_from"]) for key, row in opened.items()}
+        replayed.current[shape.name] = opened
+        replayed.add(ops)
+        rows = [((*row[:size], row[-2]), row) for row in replayed.rows(shape)]  # the last two columns are valid_from, valid_to
+        closed = [(row[-1], *identity) for identity, row in rows if identity in there and row[-1] is not None]
+        self._run(_update(shape.name, ("valid_to",), shape.identity, self._mark), closed)
+        self.insert(shape, (row for identity, row in rows if identity not in there))
 
-    def _apply_history(self, op: Op) -> None:
-        old = self._open_row(op)
-        if old is None and op.verb != "upsert":
-            return
-        if old is not None and old["valid_from"] == op.seq:
-            self._change(op, "DELETE" if op.verb == "delete" else "UPDATE")
-            return
-        if old is not None:
-            self._change(op._replace(values={"valid_to": op.seq}, seq=int(str(old["seq"]))), "UPDATE")
-        if op.verb != "delete":
-            row = {**(old or {}), **op.values, "seq": op.seq, "valid_from": op.seq, "valid_to": None}
-            names = op.shape.columns[len(op.key) :]
-            self._cursor.execute(_insert(op.shape, op.shape.columns, self._mark), (*op.key, *(row.get(n) for n in names)))
-
-    def _open_row(self, op: Op) -> dict[str, Stored] | None:
-        names = op.shape.columns[len(op.key) :]
-        where = _where(op.shape.key_columns, self._mark)
-        self._cursor.execute(f"SELECT {_names(names)} FROM p_{op.shape.name} WHERE {where} AND valid_to IS NULL", op.key)
-        row = self._cursor.fetchone()
-        return None if row is None else dict(zip(names, row, strict=True))
-
-    def _change(self, op: Op, verb: Literal["UPDATE", "DELETE"]) -> None:
-        where = f"{_where(op.shape.key_columns, self._mark)} AND valid_to IS NULL"
-        values = {**op.values, "seq": op.seq}
-        sets = ", ".join(f'"{name}" = {self._mark}' for name in values)
-        if verb == "DELETE":
-            self._cursor.execute(f"DELETE FROM p_{op.shape.name} WHERE {where}", op.key)
-        else:
-            self._cursor.execute(f"UPDATE p_{op.shape.name} SET {sets} WHERE {where}", (*values.values(), *op.key))
+    def _open_rows(self, shape: Shape, keys: Sequence[Key]) -> dict[Key, dict[str, Stored]]:
+        names, size = shape.columns[len(shape.key_columns) :], len(shape.key_columns)
+        found: dict[Key, dict[str, Stored]] = {}
+        for start in range(0, len(keys), _CHUNK):
+            chunk = keys[start : start + _CHUNK]
+            self._cursor.execute(_select_open(shape.name, shape.columns, size, len(chunk), self._mark), list(chain(*chunk)))
+            found.update((tuple(row[:size]), dict(zip(names, row[size:], strict=True))) for row in self._cursor.fetchall())
+        return found
 
 
-def _statement(op: Op, mark: str) -> tuple[str, tuple[Stored, ...]]:
-    """The SQL of a change to a projection without history."""
-    keys = op.shape.key_columns
-    values = {**op.values, "seq": op.seq}
+def _batches(ops: Iterable[Op], mark: str) -> list[tuple[str, list[Values]]]:
+    """The changes of projections without history by statement; those of one row stay in their order."""
+    batches: list[tuple[str, list[Values]]] = []
+    newest: dict[str, int] = {}  # of a statement: its last batch
+    reached: dict[tuple[str, Key], int] = {}  # of a row: the batch of its last change
+    for op in ops:
+        sql, row = _statement(op.shape.name, op.verb, op.shape.key_columns, tuple(op.values), mark), (op.shape.name, op.key)
+        at = newest.get(sql, -1)
+        if at < reached.get(row, 0):
+            at = newest[sql] = len(batches)
+            batches.append((sql, []))
+        batches[at][1].append(_bound(op))
+        reached[row] = at
+    return batches
+
+
+def _bound(op: Op) -> Values:
+    """The values of an op in the order of the marks of its statement."""
     if op.verb == "delete":
-        return f"DELETE FROM p_{op.shape.name} WHERE {_where(keys, mark)}", op.key
-    if op.verb == "update":
-        sets = ", ".join(f'"{name}" = {mark}' for name in values)
-        return f"UPDATE p_{op.shape.name} SET {sets} WHERE {_where(keys, mark)}", (*values.values(), *op.key)
-    sets = ", ".join(f'"{name}" = excluded."{name}"' for name in values)
-    insert = _insert(op.shape, (*keys, *values), mark)
-    return f"{insert} ON CONFLICT ({_names(keys)}) DO UPDATE SET {sets}", (*op.key, *values.values())
+        return op.key
+    return (*op.key, *op.values.values(), op.seq) if op.verb == "upsert" else (*op.values.values(), op.seq, *op.key)
 
 
-def _insert(shape: Shape, columns: Sequence[str], mark: str) -> str:
-    return f"INSERT INTO p_{shape.name} ({_names(columns)}) VALUES ({', '.join([mark] * len(columns))})"
+@lru_cache(4096)
+def _statement(name: str, verb: Verb, keys: tuple[str, ...], values: tuple[str, ...], mark: str) -> str:
+    """The SQL of a change to a projection without history."""
+    if verb == "delete":
+        return f"DELETE FROM p_{name} WHERE {_where(keys, mark)}"
+    if verb == "update":
+        return _update(name, (*values, "seq"), keys, mark)
+    sets = ", ".join(f'"{column}" = excluded."{column}"' for column in (*values, "seq"))
+    return f"{_insert(name, (*keys, *values, 'seq'), mark)} ON CONFLICT ({_names(keys)}) DO UPDATE SET {sets}"
+
+
+@lru_cache(512)
+def _select_open(name: str, columns: tuple[str, ...], size: int, count: int, mark: str) -> str:
+    # A list of row values would be shorter, and makes SQLite read the whole table.
+    anyone = " OR ".join([f"({_where(columns[:size], mark)})"] * count)
+    return f"SELECT {_names(columns)} FROM p_{name} WHERE ({anyone}) AND valid_to IS NULL"
+
+
+def _update(name: str, values: Iterable[str], keys: Iterable[str], mark: str) -> str:
+    sets = ", ".join(f'"{column}" = {mark}' for column in values)
+    return f"UPDATE p_{name} SET {sets} WHERE {_where(keys, mark)}"
+
+
+def _insert(name: str, columns: Sequence[str], mark: str) -> str:
+    return f"INSERT INTO p_{name} ({_names(columns)}) VALUES ({', '.join([mark] * len(columns))})"
 
 
 def _where(names: Iterable[str], mark: str) -> str:

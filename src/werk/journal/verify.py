@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, inspect
 
 from werk.core.journal import Damage, Fact, Row, Verification
 from werk.journal import schema
@@ -15,6 +14,7 @@ from werk.journal.chain import GENESIS, fact_hash
 from werk.journal.database import Cursor, cursor_of
 from werk.journal.heads import check_heads
 from werk.journal.projections import Replayed, Shape, Shapes
+from werk.journal.reading import parsed
 from werk.journal.sql import SqlJournal
 from werk.journal.tables import FACT_COLUMNS
 
@@ -128,10 +128,10 @@ class _Walk:
         if kind != ERASED and kind not in self._shapes.by_kind:
             return
         try:
-            parsed = json.loads(body)
-            fact = Fact(seq, project, at, actor, kind, subject, run, parsed, body_sha256, prev_hash, hash_, dedupe_key)
+            read = parsed(body)
+            fact = Fact(seq, project, at, actor, kind, subject, run, read, body_sha256, prev_hash, hash_, dedupe_key)
             if kind == ERASED:
-                self._named.add((parsed["seq"], project))
+                self._named.add((read["seq"], project))
             self.replayed.add(self._shapes.ops(fact))
         except (ValueError, TypeError, KeyError, AttributeError) as broken:
             self._add(seq, "body", f"It cannot be replayed ({type(broken).__name__})")
@@ -151,19 +151,31 @@ def _projection_damages(connection: Connection, shape: Shape, replayed: Replayed
     table, size = shape.table.name, len(shape.key_columns)
     if not inspect(connection).has_table(table):
         return [Damage(table, "table", "", f"The table {table} is gone.")]
+    wanted = {row: row for row in replayed.rows(shape)}
+    others = [found for found in _stored_rows(cursor_of(connection), shape) if not _taken(wanted, found)]
     at = shape.columns.index("valid_from") if shape.history else None
-    wanted = {_identity(row, size, at): row for row in replayed.rows(shape)}
-    damages: list[Damage] = []
-    for found in connection.execute(select(*shape.table.columns)):
-        row = wanted.pop(_identity(found, size, at), None)
-        damages += _row_damages(shape, found, row)
-    damages += [damage for row in wanted.values() for damage in _row_damages(shape, None, row)]
-    return damages
+    missed = {_identity(row, size, at): row for row in wanted}
+    damages = [damage for row in others for damage in _row_damages(shape, row, missed.pop(_identity(row, size, at), None))]
+    return damages + [damage for row in missed.values() for damage in _row_damages(shape, None, row)]
+
+
+def _taken(wanted: dict[tuple[Any, ...], tuple[Any, ...]], found: tuple[Any, ...]) -> bool:
+    """Whether this very row is wanted, and then it is no longer: 1, 1.0 and True are equal, and not the same."""
+    row = wanted.get(found)
+    if row is None or [*map(type, found)] != [*map(type, row)]:
+        return False
+    del wanted[row]
+    return True
+
+
+def _stored_rows(cursor: Cursor, shape: Shape) -> Iterator[tuple[Any, ...]]:
+    names = ", ".join(f'"{name}"' for name in shape.columns)
+    cursor.execute(f"SELECT {names} FROM {shape.table.name}")
+    while rows := cursor.fetchmany(_PAGE):
+        yield from map(tuple, rows)
 
 
 def _row_damages(shape: Shape, found: Sequence[Any] | None, wanted: Sequence[Any] | None) -> Iterator[Damage]:
-    if found is not None and wanted is not None and tuple(found) == wanted and [*map(type, found)] == [*map(type, wanted)]:
-        return
     table, where = shape.table.name, _where(shape, found if found is not None else wanted or ())
     if found is None or wanted is None:
         what = "The facts know this row, the table does not" if found is None else "No fact knows this row"

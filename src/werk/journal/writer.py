@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import Failed, InputError
@@ -18,11 +18,10 @@ from werk.core.journal import Fact, NewFact
 from werk.journal.chain import GENESIS, SALT_BYTES, body_hash, fact_hash
 from werk.journal.database import Cursor, Database, cursor_of
 from werk.journal.projections import Applier, Op, Shapes
-from werk.journal.reading import SqlReader, fact_of
-from werk.journal.tables import FACT_COLUMNS, FACTS
+from werk.journal.reading import FACT_FIELDS, SqlReader, fact_of, parsed
+from werk.journal.tables import FACT_COLUMNS
 
 _CHUNK = 500
-_FACT_FIELDS = tuple(FACTS.c[name] for name in Fact.__dataclass_fields__)
 
 
 @dataclass(slots=True)
@@ -62,7 +61,7 @@ class Stored(NamedTuple):
             self.kind,
             self.subject,
             self.run,
-            json.loads(self.body),
+            parsed(self.body),
             self.body_sha256,
             self.prev_hash,
             self.hash,
@@ -95,13 +94,14 @@ class SqlWriter(SqlReader):
             raise Failed("This write has ended.", code="journal-write-ended", hint="Begin another with `write()`.")
         known = self._known(facts)
         tail = Tail(self._tail.seq, self._tail.hash, self._tail.at)
+        salts = secrets.token_bytes(SALT_BYTES * len(facts))
         stored: list[Stored] = []
         written: list[Fact] = []
         ops: list[Op] = []
-        for new in facts:
+        for at, new in enumerate(facts):
             fact = known.get(new.dedupe_key) if new.dedupe_key is not None else None
             if fact is None:
-                stored.append(chained(tail, self.project, self._actor, new))
+                stored.append(chained(tail, self.project, self._actor, new, salts[at * SALT_BYTES : (at + 1) * SALT_BYTES]))
                 fact = stored[-1].fact()
                 ops += self._shapes.ops(fact)
                 if new.dedupe_key is not None:
@@ -125,20 +125,24 @@ class SqlWriter(SqlReader):
 
     def _known(self, facts: Sequence[NewFact]) -> dict[str | None, Fact]:
         keys = sorted({new.dedupe_key for new in facts if new.dedupe_key is not None})
-        found: dict[str | None, Fact] = {}
+        mark, found = self._database.mark, dict[str | None, Fact]()
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
-            query = select(*_FACT_FIELDS).where(FACTS.c.project == self.project, FACTS.c.dedupe_key.in_(chunk))
-            found.update((fact.dedupe_key, fact) for fact in map(fact_of, self._connection.execute(query)))
+            self._cursor.execute(_select_known(len(chunk), mark), (self.project, *chunk))
+            found.update((fact.dedupe_key, fact) for fact in map(fact_of, self._cursor.fetchall()))
         return found
 
 
-def chained(tail: Tail, project: str, actor: str, new: NewFact) -> Stored:
+@lru_cache(64)
+def _select_known(count: int, mark: str) -> str:
+    return f"SELECT {FACT_FIELDS} FROM facts WHERE project = {mark} AND dedupe_key IN ({', '.join([mark] * count)})"
+
+
+def chained(tail: Tail, project: str, actor: str, new: NewFact, salt: bytes) -> Stored:
     """The next fact's row; `tail` moves on to it."""
     for name, text in (("kind", new.kind), ("subject", new.subject), ("run", new.run), ("dedupe_key", new.dedupe_key)):
         check_text(name, text)
     body = body_text(new)
-    salt = secrets.token_bytes(SALT_BYTES)
     digest = body_hash(salt, body)
     header = (tail.seq + 1, project, tail.at, actor, new.kind, new.subject, new.run, new.v)
     hash_ = fact_hash(tail.hash, *header, digest, new.dedupe_key)
