@@ -14,7 +14,7 @@ from doc_shell import Shell
 PIPELINES = TEMPLATE / "pipelines.py"
 # What says which model it is; what the model sees (flights/features.py) and declarations (TOML, YAML) are counted nowhere.
 # The ladder is a study of the model's features: what each of them is worth.
-MODEL = ("Params", "train", "train_knowing", "ladder")
+MODEL = ("Params", "train", "RUNGS", "SMOOTH", "train_knowing", "ladder")
 LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 DOCUMENTED = (ast.Module, ast.FunctionDef, ast.ClassDef)
 
@@ -27,11 +27,16 @@ def code_lines(source: str) -> set[int]:
     return lines - {line for node in documented for line in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)}
 
 
+def _name(node: ast.stmt) -> str:
+    target = node.targets[0] if isinstance(node, ast.Assign) else node
+    return str(getattr(target, "name", getattr(target, "id", "")))
+
+
 def lines_of(source: str, names: tuple[str, ...]) -> set[int]:
-    """The lines of these definitions, decorators included."""
-    found = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names]
+    """The lines of these definitions and assignments, decorators included."""
+    found = [node for node in ast.parse(source).body if _name(node) in names]
     assert len(found) == len(names)
-    first = [min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) for node in found]
+    first = [min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))]) for node in found]
     return {line for start, node in zip(first, found, strict=True) for line in range(start, (node.end_lineno or 0) + 1)}
 
 

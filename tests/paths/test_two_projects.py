@@ -180,7 +180,7 @@ def neither_sees_the_tables_runs_and_models_of_the_other(twins: Twins) -> None:
     for one, own, others in ((twins[0], "only_a", "only_b"), (twins[1], "only_b", "only_a")):
         assert {row["table"] for row in one.asks(tables.tables, None)} == {"raw.flights", f"raw.{own}", "product.predictions"}
         assert [(row["model"], row["version"]) for row in one.versions()] == [(NAME, 1)]
-        assert sorted(row["pipeline"] for row in one.asks(runs.runs, 20)) == ["deployment", "scoring", "training"]
+        assert sorted(row["pipeline"] for row in one.asks(runs.runs, 20, None)) == ["deployment", "scoring", "training"]
         with pytest.raises(InputError) as absent:
             one.sql(f"select * from raw.{others}")
         assert absent.value.code == "table-unknown"
