@@ -119,7 +119,10 @@ def _run(name: str, proof: Proof, seed: int) -> int:
         command += proof.tests
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, **proof.size, "WERK_SEED": str(seed)}, check=False).returncode
         tests = _tests(report)
-    held = code == 0 and bool(tests) and all(test["outcome"] == "passed" for test in tests)
+    if not tests:
+        print(f"{name}: cut off with {code} before it found anything; nothing was written", flush=True)
+        return 1
+    held = code == 0 and all(test["outcome"] == "passed" for test in tests)
     written: dict[str, Any] = {
         "proof": name,
         "says": proof.says,
