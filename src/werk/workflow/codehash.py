@@ -1,45 +1,88 @@
-"""A step's identity: its source and all it refers to within the project, whatever the comments and line ends.
+"""A step's identity: all code of the project that it may run, whatever the comments and line ends.
 
-Read from the source alone, so that it is the same in every process and for every checkout. A definition is the
-stream of its tokens; names in it are followed through imports as long as they stay below the project's root.
+Read from the source alone, so that it is the same in every process and for every checkout. Three rules, each of which may
+cover too much and none too little:
+
+- a name is followed to the statements that bind it, and through imports, also those inside functions;
+- whatever acts when a module is imported belongs to everyone who reaches the module;
+- where a name cannot be followed (a module handed on as a value, `getattr`, `globals()`), all the module holds counts, and
+  where not even the module is known (`importlib`, `eval`, a process of its own), every source file of the project.
+
+A hash that covers too much costs a run; one that covers too little gives a wrong answer.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.metadata
-import importlib.util
-import inspect
-import sys
-import threading
-import tokenize
+import os
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, cached_property
+from functools import cache, partial
+from inspect import isfunction, unwrap
 from pathlib import Path
 from typing import Any
 
 from werk.core.canonical import digest_of, token_digest
 from werk.core.errors import InputError
+from werk.workflow.importing import Finder, Place, absolute
+from werk.workflow.source import Dotted, Imported, Module
 from werk.workflow.step import Step
 
 _WERK = Path(__file__).resolve().parents[1]
-_SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
-_LAYOUT = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
-_Import = ast.Import | ast.ImportFrom
-# CPython 3.11 may raise SystemError when two threads build syntax trees at once (python/cpython#106905).
-_PARSING = threading.Lock()
+_NO_CODE = frozenset({"__pycache__", "lake", "node_modules", "site-packages", "dist-packages", "venv"})
+_ITSELF = frozenset({"globals", "locals", "vars"})
+_ANYTHING = frozenset({"eval", "exec", "__import__", "__builtins__"})
+# Of what lies outside: ways to code that no name leads to.
+_WAYS_TO_ANYTHING = frozenset(
+    {
+        "asyncio.create_subprocess_exec",
+        "asyncio.create_subprocess_shell",
+        "builtins.eval",
+        "builtins.exec",
+        "builtins.__import__",
+        "cloudpickle",
+        "dill",
+        "gc",
+        "imp",
+        "importlib",
+        "joblib.load",
+        "marshal",
+        "os.execv",
+        "os.execve",
+        "os.execvp",
+        "os.popen",
+        "os.posix_spawn",
+        "os.spawnv",
+        "os.system",
+        "pickle",
+        "pkgutil",
+        "runpy",
+        "shelve",
+        "subprocess",
+        "sys.meta_path",
+        "sys.modules",
+        "zipimport",
+    }
+)
+_NO_WAY = "importlib.metadata.version"
+_INSIDES = frozenset({"__globals__", "f_globals", "__builtins__", "__loader__"})
+_OF_EVERY_MODULE = frozenset({"__doc__", "__file__", "__name__", "__package__", "__path__", "__spec__"})
 
 
-def code_hash(step: Step[..., Any], root: Path, sources: Sources | None = None) -> str:
+def code_hash(
+    step: Step[..., Any], root: Path, sources: Sources | None = None, entry: Callable[..., object] | None = None
+) -> str:
     """Hex SHA-256 of what the step does, as far as the project (source files below `root`) says it.
 
-    A step of an installed package is its own module's code; werk's own steps also carry werk's version.
-    `sources` shares parsed files between calls. Raises `InputError` for a function that has no source file.
+    A step of an installed package is its own module's code; werk's own steps also carry werk's version. `sources` shares
+    parsed files between calls. `entry` is the pipeline's function: what acts on import in its module, and in those that it
+    imports, has run before the step does. Raises `InputError` for a function that has no source file.
     """
-    return _Hash(sources or Sources(root)).of(step.fn)
+    return _Hash(sources or Sources(root)).of(step.fn, entry)
 
 
 class Sources:
@@ -47,20 +90,27 @@ class Sources:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._files: dict[Path, tuple[tuple[int, int], _Module]] = {}
+        self._files: dict[Path, tuple[tuple[int, int], Module]] = {}
         self._labels: dict[Path, str] = {}
 
-    def module(self, path: Path) -> _Module:
+    def module(self, path: Path) -> Module:
         stat = path.stat()
         written = (stat.st_mtime_ns, stat.st_size)
         known = self._files.get(path)
         if known is None or known[0] != written:
-            with _PARSING:
-                known = self._files[path] = (written, _Module(path))
+            known = self._files[path] = (written, Module(path))
         return known[1]
 
     def in_project(self, path: Path) -> bool:
-        return path.is_relative_to(self.root) and not _installed(path)
+        return path.is_relative_to(self.root) and not _installed(path) and not path.is_relative_to(_WERK)
+
+    def below(self, folder: Path) -> list[Path]:
+        """Every source file of the project in a folder and below it."""
+        found: list[Path] = []
+        for place, folders, files in os.walk(folder):
+            folders[:] = sorted(name for name in folders if name not in _NO_CODE and not name.startswith("."))
+            found += [Path(place, name) for name in sorted(files) if name.endswith(".py")]
+        return [path for path in found if path.is_file() and self.in_project(path)]
 
     def label(self, path: Path) -> str:
         """The file's name in the hash: the same in every checkout."""
@@ -71,253 +121,321 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    line: int
-    kind: int
-    text: str
+class _Unit:
+    """A source file as the module it is imported as."""
 
-
-class _Module:
-    """One source file: its tokens, and for every top-level name the statements that bind or change it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with tokenize.open(path) as file:
-            self.text = file.read()  # universal newlines, the file's own encoding
-        self.tree = ast.parse(self.text)
-        self._digests: dict[ast.stmt, str] = {}
-        self._names: dict[ast.stmt, list[tuple[str, ...]]] = {}
-
-    @cached_property
-    def tokens(self) -> list[_Token]:
-        lines = iter(self.text.splitlines(keepends=True))
-        found = tokenize.generate_tokens(lambda: next(lines, ""))
-        return [_Token(t.start[0], t.type, "" if t.type in _LAYOUT else t.string) for t in found if t.type not in _SILENT]
-
-    @cached_property
-    def definitions(self) -> Mapping[str, list[ast.stmt]]:
-        found: dict[str, list[ast.stmt]] = {}
-        for statement in self.tree.body:
-            for name in dict.fromkeys(_bound(statement)):
-                found.setdefault(name, []).append(statement)
-        return found
+    name: str
+    module: Module
 
     @property
-    def stars(self) -> list[ast.ImportFrom]:
-        imports = [s for s in self.tree.body if isinstance(s, ast.ImportFrom)]
-        return [s for s in imports if s.names[0].name == "*"]
-
-    def digest(self, node: ast.stmt) -> str:
-        """Of a statement's tokens; its own depth does not count."""
-        if node not in self._digests:
-            self._digests[node] = token_digest(self._stream(node))
-        return self._digests[node]
-
-    def names(self, node: ast.stmt) -> list[tuple[str, ...]]:
-        """The dotted names a statement uses, each once."""
-        if node not in self._names:
-            self._names[node] = list(dict.fromkeys(_names(node)))
-        return self._names[node]
-
-    def _stream(self, node: ast.stmt) -> list[list[object]]:
-        decorators = getattr(node, "decorator_list", [])
-        first, last = min([node.lineno, *(d.lineno for d in decorators)]), node.end_lineno or node.lineno
-        inside = [t for t in self.tokens if first <= t.line <= last]
-        while inside and inside[0].kind in _LAYOUT:
-            inside = inside[1:]
-        return [[tokenize.tok_name[t.kind], t.text] for t in inside]
-
-    def function(self, qualname: str, line: int) -> ast.stmt | None:
-        """The definition of a function, nested ones too; of several with one name the one nearest to `line`."""
-        scopes: list[ast.AST] = [self.tree]
-        for part in (part for part in qualname.split(".") if part != "<locals>"):
-            inner = [node for scope in scopes for node in _inside(scope)]
-            scopes = [node for node in inner if isinstance(node, _Function | ast.ClassDef) and node.name == part]
-        found = [node for node in scopes if isinstance(node, _Function)]
-        return min(found, key=lambda node: abs(node.lineno - line), default=None)
+    def package(self) -> str:
+        return self.name if self.module.path.name == "__init__.py" else self.name.rpartition(".")[0]
 
 
 class _Hash:
-    """One walk over everything a function reaches; `parts` is what the hash covers."""
+    """One walk over everything a function reaches."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._parts: dict[str, str | None] = {}
-        self._ways: set[tuple[str, ...]] = set()
+        self._finder = Finder()
         self._home = Path()
+        self._covered: dict[Module, set[object]] = {}
+        self._parts: dict[str, str | None] = {}
+        self._done: set[tuple[object, ...]] = set()
+        self._waiting: list[Callable[[], None]] = []
 
-    def of(self, fn: Callable[..., object]) -> str:
-        self._home = _file_of(fn)
+    def of(self, fn: Callable[..., object], entry: Callable[..., object] | None) -> str:
+        self._home = _home_of(unwrap(fn))
+        if not isfunction(fn):
+            raise _no_source(fn)
         if self._home.is_relative_to(_WERK):
             self._parts["werk"] = _werk_version()
         self._function(fn)
-        return digest_of(self._parts)
+        if isfunction(entry) and self._follows(place := _real(entry.__code__.co_filename)) and place.is_file():
+            self._reach(_Unit(str(entry.__globals__.get("__name__", "")), self._sources.module(place)))
+        while self._waiting:
+            self._waiting.pop()()
+        covered = {self._sources.label(m.path): self._told(m, nodes) for m, nodes in self._covered.items()}
+        return digest_of({"covered": covered, "parts": self._parts})
+
+    def _told(self, module: Module, nodes: set[object]) -> list[str]:
+        """Digests in the order of the file: which of two assignments comes last matters."""
+        if module.unreadable:
+            return [module.unreadable]
+        acting = [module.digest(node) for node in module.active if node in nodes]
+        return [*(module.digest(s) for s in module.body if s in nodes), *acting]
 
     def _follows(self, path: Path) -> bool:
-        ours = self._home.is_relative_to(_WERK)
-        return path == self._home or (not ours and self._sources.in_project(path) and not path.is_relative_to(_WERK))
+        return path == self._home or (not self._home.is_relative_to(_WERK) and self._sources.in_project(path))
 
-    def _function(self, fn: Callable[..., object]) -> None:
-        module = self._sources.module(_file_of(fn))
-        line = fn.__code__.co_firstlineno
-        node = module.function(fn.__qualname__, line)
-        if node is None:
-            raise _no_source(fn)
-        self._statement(module, fn.__qualname__, node, fn.__module__)
-        for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-            self._value(f"{fn.__qualname__}.{name}", _content(cell))
-        wrapped = getattr(fn, "__wrapped__", None)
-        if inspect.isfunction(wrapped):
-            self._value(fn.__qualname__, wrapped)
+    def _once(self, *what: object) -> bool:
+        """Whether this is asked for the first time."""
+        if what in self._done:
+            return False
+        self._done.add(what)
+        return True
 
-    def _value(self, label: str, value: object) -> None:
-        """What a function's closure holds: code is followed, plain values count, the rest by type."""
-        value = value.fn if isinstance(value, Step) else value
-        if inspect.isfunction(value) and self._follows(_real(value.__code__.co_filename)):
-            if not self._seen(self._sources.label(_file_of(value)), value.__qualname__):
-                self._function(value)
+    # --- functions and values that exist ---
+
+    def _function(self, fn: types.FunctionType) -> None:
+        path, code = _real(fn.__code__.co_filename), fn.__code__
+        unit = _Unit(str(fn.__globals__.get("__name__", "")), self._sources.module(path))
+        statement = unit.module.statement_at(code.co_firstlineno)
+        if statement is None:
+            self._whole(unit)  # the file is no longer what was imported
+        else:
+            self._include(unit, statement)
+        if "<locals>" in code.co_qualname or fn.__closure__:
+            self._made(f"{self._sources.label(path)}:{code.co_qualname}", fn)
+        self._reach(unit)
+        if isfunction(inner := getattr(fn, "__wrapped__", None)):
+            self._parts[f"wrapped {code.co_qualname}"] = self._described(inner, ())
+
+    def _made(self, label: str, fn: types.FunctionType) -> None:
+        """A function that another one made: the same text is another function with other values."""
+        if not self._once("made", id(fn)):
             return
+        cells = zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True)
+        held = {name: self._described(_content(cell), ()) for name, cell in cells}
+        given = self._described([fn.__defaults__, fn.__kwdefaults__], ())
+        self._parts[f"made {label} {_of_code(fn.__code__)}"] = digest_of([held, given])
+
+    def _described(self, value: object, within: tuple[int, ...]) -> str:
+        """What a value is, code included: plain values by content, others by how they would be made again."""
+        if id(value) in within or len(within) > 50:
+            return "itself"
+        within = (*within, id(value))
+        value = value.fn if isinstance(value, Step) else value
+        if isfunction(value):
+            return self._described_function(value)
+        if isinstance(value, types.ModuleType):
+            self._resolve("", value.__name__, ())
+            return f"module {value.__name__}"
+        if isinstance(value, type | types.BuiltinFunctionType) and not _bound_method(value):
+            self._resolve("", str(value.__module__), tuple(value.__qualname__.split(".")))
+            return f"{value.__module__}:{value.__qualname__}"
         try:
-            part = token_digest(str(value) if isinstance(value, date) else value)
+            return token_digest(value.isoformat() if isinstance(value, date) else value)
         except TypeError:
-            part = f"{type(value).__module__}:{type(value).__qualname__}"
-        self._parts[f"closure {label}"] = part
+            return token_digest([type(value).__qualname__, *(self._described(part, within) for part in _taken_apart(value))])
 
-    def _seen(self, file: str, name: str) -> bool:
-        return f"{file}:{name}" in self._parts
+    def _described_function(self, fn: types.FunctionType) -> str:
+        place = _real(fn.__code__.co_filename)
+        if place.is_file() and self._follows(place):
+            self._function(fn)
+        elif fn.__closure__ or not place.is_file():
+            self._made(fn.__qualname__, fn)
+        return f"{fn.__module__}:{fn.__qualname__}:{_of_code(fn.__code__)}"
 
-    def _statement(self, module: _Module, name: str, node: ast.stmt, package: str) -> None:
-        key = f"{self._sources.label(module.path)}:{name}"
-        while key in self._parts:
-            key += "+"  # a name bound by several statements
-        self._parts[key] = module.digest(node)
-        for dotted in module.names(node):
-            self._resolve(module, dotted, package)
+    # --- statements ---
 
-    def _resolve(self, module: _Module, dotted: tuple[str, ...], package: str) -> None:
-        """Follow a name used in a module to what defines it there."""
-        name, rest = dotted[0], dotted[1:]
-        if name in module.definitions:
-            imports = [s for s in module.definitions[name] if isinstance(s, _Import)]
-            for statement in imports:
-                self._imported(module, statement, name, rest, package)
-            self._define(module, name, package)
+    def _include(self, unit: _Unit, node: Any) -> None:
+        nodes = self._covered.setdefault(unit.module, set())
+        if node in nodes:
+            return
+        nodes.add(node)
+        uses = unit.module.uses(node)
+        local: dict[str, list[Imported]] = {}
+        for one in uses.imports:
+            local.setdefault(one.name, []).append(one)
+            self._waiting.append(partial(self._reach_imported, unit, one))
+        for dotted in uses.names:
+            self._waiting.append(partial(self._name, unit, dotted, local))
+        if uses.attributes & _INSIDES:
+            self._everything()
+
+    def _name(self, unit: _Unit, dotted: Dotted, local: Mapping[str, list[Imported]]) -> None:
+        """Follow a name used in a module to all that may bind it there."""
+        name, module = dotted[0], unit.module
+        imports = [*local.get(name, ()), *module.imports.get(name, ())]
+        for one in imports:
+            self._imported(unit, one, dotted[1:])
+        for statement in module.bound.get(name, ()):
+            self._include(unit, statement)
+        if imports or name in module.bound:
             return
         for star in module.stars:
-            self._from(_absolute(star, package), name, rest, module)
+            self._resolve_if_held(unit, absolute(star, unit.package), dotted)
+        if name in _ANYTHING:
+            self._everything()
+        if name in _ITSELF:
+            self._whole(unit)
 
-    def _define(self, module: _Module, name: str, package: str) -> None:
-        statements = [s for s in module.definitions[name] if not isinstance(s, _Import)]
-        if statements and not self._seen(self._sources.label(module.path), name):
-            for statement in statements:
-                self._statement(module, name, statement, package)
+    def _imported(self, unit: _Unit, one: Imported, rest: Dotted) -> None:
+        target, names = _target(unit, one)
+        if isinstance(one.node, ast.Import) and not one.alias.asname:
+            target = one.name  # `import a.b` binds `a`
+        if names != ("*",):
+            self._resolve(self._sources.label(unit.module.path), target, (*names, *rest))
 
-    def _imported(self, module: _Module, node: _Import, name: str, rest: tuple[str, ...], package: str) -> None:
-        for alias in node.names:
-            if (alias.asname or alias.name.partition(".")[0]) != name:
-                continue
-            if isinstance(node, ast.ImportFrom):
-                self._from(_absolute(node, package), alias.name, rest, module)
-            else:
-                self._from(alias.name if alias.asname else name, None, rest, module)
+    def _reach_imported(self, unit: _Unit, one: Imported) -> None:
+        target, names = _target(unit, one)
+        self._reach_named(self._sources.label(unit.module.path), target)
+        place = self._finder.find(target)
+        if names and place and self._is_ours(place) and self._finder.find(f"{target}.{names[0]}"):
+            self._reach_named("", f"{target}.{names[0]}")
 
-    def _from(self, target: str, name: str | None, rest: tuple[str, ...], user: _Module) -> None:
-        """`rest` of `name` of the module `target`: a definition in it, or a module below it."""
-        names = (*((name,) if name else ()), *rest)
-        while names and _source(f"{target}.{names[0]}") and not self._has(target, names[0]):
-            target, names = f"{target}.{names[0]}", names[1:]
-        path = _source(target)
-        if path is None or not self._follows(path):
-            # What lies outside counts by name: another import is another step.
-            self._parts[f"{self._sources.label(user.path)} uses {target}:{'.'.join(names[:1])}"] = None
+    # --- modules ---
+
+    def _resolve(self, user: str, target: str, names: Dotted) -> None:
+        """`names` of the module `target`, as far down as they lead; no names means the module itself, as a value."""
+        if not self._once("resolve", user, target, names):
             return
-        if names:
-            way = (target, *names)
-            if way not in self._ways:
-                self._ways.add(way)
-                self._resolve(self._sources.module(path), names, target)
+        place = self._finder.find(target)
+        if place is None or not self._is_ours(place):
+            self._outside(user, target, names, place)
+            return
+        self._reach_named(user, target)
+        unit = self._unit(target, place)
+        child = self._finder.find(f"{target}.{names[0]}") if names else None
+        if child is not None and self._is_ours(child):
+            self._waiting.append(partial(self._resolve, user, f"{target}.{names[0]}", names[1:]))
+        if unit is None:
+            self._other_file(place, names, target)
+        elif not names:
+            self._whole(unit)
+        elif self._holds(unit, names[0], ()):
+            self._waiting.append(partial(self._name, unit, names, {}))
+        elif child is None and names[0] not in _OF_EVERY_MODULE:
+            self._whole(unit)  # bound by something that only running it would show
 
-    def _has(self, target: str, name: str) -> bool:
-        """Whether a package binds the name to something else than the module of that name below it."""
-        path = _source(target)
-        if path is None or not self._follows(path):
+    def _other_file(self, place: Place, names: Dotted, target: str) -> None:
+        """A folder without `__init__.py` has no code of its own; a compiled module is its bytes."""
+        if place.file is not None:
+            self._parts[self._sources.label(place.file)] = hashlib.sha256(place.file.read_bytes()).hexdigest()
+        elif not names:
+            self._all_below(target, place)
+
+    def _resolve_if_held(self, unit: _Unit, target: str, dotted: Dotted) -> None:
+        """A name that may come from `from target import *`."""
+        place = self._finder.find(target)
+        other = self._unit(target, place) if place and self._is_ours(place) else None
+        below = self._finder.find(f"{target}.{dotted[0]}") if other else None
+        if other is not None and (below is not None or self._holds(other, dotted[0], ())):
+            self._resolve(self._sources.label(unit.module.path), target, dotted)
+
+    def _holds(self, unit: _Unit, name: str, within: tuple[str, ...]) -> bool:
+        if name in unit.module.bound or name in unit.module.imports:
+            return True
+        targets = [absolute(star, unit.package) for star in unit.module.stars if unit.name not in within]
+        places = [(target, self._finder.find(target)) for target in targets]
+        others = [self._unit(target, place) for target, place in places if place and self._is_ours(place)]
+        return any(self._holds(other, name, (*within, unit.name)) for other in others if other)
+
+    def _reach_named(self, user: str, target: str) -> None:
+        """To import a module is to run it and the packages it lies in."""
+        parts = target.split(".")
+        for name in (".".join(parts[:length]) for length in range(1, len(parts) + 1)):
+            place = self._finder.find(name)
+            if place is None:
+                self._outside(user, name, (), None)
+            elif self._is_ours(place) and (unit := self._unit(name, place)):
+                self._reach(unit)
+
+    def _reach(self, unit: _Unit) -> None:
+        """What acts when the module is imported, and in those that it imports."""
+        if not self._once("reach", unit.name, unit.module):
+            return
+        for node in unit.module.active:
+            self._waiting.append(partial(self._include, unit, node))
+        for one in unit.module.imported:
+            self._waiting.append(partial(self._reach_imported, unit, one))
+
+    def _whole(self, unit: _Unit) -> None:
+        """All the module holds, and all that holds in turn."""
+        if not self._once("whole", unit.name, unit.module):
+            return
+        self._reach(unit)
+        for statement in unit.module.body:
+            self._include(unit, statement)
+        label = self._sources.label(unit.module.path)
+        for one in unit.module.imported:
+            target, names = _target(unit, one)
+            held = () if names == ("*",) else names
+            self._waiting.append(partial(self._resolve, label, target, held))
+        place = self._finder.find(unit.name)
+        if unit.module.path.name == "__init__.py" and place:
+            self._all_below(unit.name, place)
+
+    def _all_below(self, package: str, place: Place) -> None:
+        for folder in map(Path, place.folders):
+            for path in self._sources.below(folder):
+                parts = path.resolve().relative_to(folder.resolve()).with_suffix("").parts
+                name = ".".join((package, *(part for part in parts if part != "__init__")))
+                unit = _Unit(name, self._sources.module(path.resolve()))
+                self._waiting.append(partial(self._whole, unit))
+
+    def _everything(self) -> None:
+        if self._once("everything"):
+            for path in self._sources.below(self._sources.root):
+                self._parts[f"all {self._sources.label(path)}"] = self._sources.module(path).sha256
+
+    def _outside(self, user: str, target: str, names: Dotted, place: Place | None) -> None:
+        """What lies outside counts by name: another import is another step."""
+        if user:
+            self._parts[f"{user} uses {target}:{'.'.join(names[:1])}"] = None
+        if _leads_anywhere((*target.split("."), *names)) or (place is None and self._may_be_ours(target.partition(".")[0])):
+            self._everything()
+
+    def _may_be_ours(self, top: str) -> bool:
+        """A module that is not found today may be found once the code has changed `sys.path`."""
+        if not self._once("named", top) or self._home.is_relative_to(_WERK):
             return False
-        found = self._sources.module(path).definitions.get(name, [])
-        return any(not (isinstance(s, ast.ImportFrom) and _absolute(s, target) == target) for s in found)
+        return any(top in (path.stem, *path.parts) for path in self._relative())
+
+    def _relative(self) -> Iterator[Path]:
+        return (path.relative_to(self._sources.root) for path in self._sources.below(self._sources.root))
+
+    def _is_ours(self, place: Place) -> bool:
+        files = [place.file] if place.file else [Path(folder).resolve() for folder in place.folders]
+        return bool(files) and any(map(self._follows, files))
+
+    def _unit(self, name: str, place: Place) -> _Unit | None:
+        if place.file is None or place.file.suffix != ".py":
+            return None
+        return _Unit(name, self._sources.module(place.file))
 
 
-def _bound(statement: ast.stmt) -> Iterator[str]:
-    """Top-level names a statement binds, or changes by a call or an item assignment."""
-    match statement:
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            yield name
-        case ast.Import(names=names):
-            yield from (alias.asname or alias.name.partition(".")[0] for alias in names)
-        case ast.ImportFrom(names=names):
-            yield from (alias.asname or alias.name for alias in names)
-        case ast.Assign(targets=targets):
-            yield from (name for target in targets for name in _targets(target))
-        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
-            yield from _targets(target)
-        case ast.Expr(value=ast.Call(func=func)):
-            yield from _targets(func)
-        case _:
-            for inner in ast.iter_child_nodes(statement):
-                if isinstance(inner, ast.stmt):
-                    yield from _bound(inner)
+def _target(unit: _Unit, one: Imported) -> tuple[str, Dotted]:
+    """The module an import names, and the name in it; no name where the module itself is imported."""
+    if isinstance(one.node, ast.Import):
+        return one.alias.name, ()
+    return absolute(one.node, unit.package), (one.alias.name,)
 
 
-def _targets(target: ast.expr) -> Iterator[str]:
-    match target:
-        case ast.Name(id=name):
-            yield name
-        case ast.Tuple(elts=parts) | ast.List(elts=parts):
-            yield from (name for part in parts for name in _targets(part))
-        case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.Starred(value=value):
-            yield from _targets(value)
-        case _:
-            return
+def _leads_anywhere(whole: Dotted) -> bool:
+    starts = [".".join(whole[:length]) for length in range(1, len(whole) + 1)]
+    return not _WAYS_TO_ANYTHING.isdisjoint(starts) and _NO_WAY not in starts
 
 
-def _names(node: ast.AST) -> Iterator[tuple[str, ...]]:
-    """Every dotted name used in a statement, longest form: `features.rolling.mean`."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name | ast.Attribute) and (dotted := _dotted(part)):
-            yield dotted
+def _bound_method(value: object) -> bool:
+    """A builtin's method of one object, as `[].append`."""
+    return not isinstance(value, type) and not isinstance(getattr(value, "__self__", None), types.ModuleType)
 
 
-def _dotted(node: ast.expr) -> tuple[str, ...]:
-    if isinstance(node, ast.Name):
-        return (node.id,)
-    if isinstance(node, ast.Attribute) and (before := _dotted(node.value)):
-        return (*before, node.attr)
-    return ()
-
-
-def _inside(scope: ast.AST) -> Iterator[ast.AST]:
-    """Nodes of a scope, not those of the functions and classes in it."""
-    for child in ast.iter_child_nodes(scope):
-        yield child
-        if not isinstance(child, _Function | ast.ClassDef):
-            yield from _inside(child)
-
-
-def _absolute(node: ast.ImportFrom, module: str) -> str:
-    if not node.level:
-        return node.module or ""
-    loaded = sys.modules.get(module)
-    package = getattr(loaded, "__package__", None) or module.rpartition(".")[0]
+def _taken_apart(value: object) -> list[object]:
+    """The parts of a container, or what pickle would make the value again from; empty for what has neither."""
+    if isinstance(value, dict):
+        return [part for pair in value.items() for part in pair]
+    if isinstance(value, list | tuple):
+        return list(value)
     try:
-        return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-    except ImportError:
-        return node.module or ""
+        reduced = value.__reduce_ex__(4)
+    except (TypeError, AttributeError, ValueError, NotImplementedError):
+        return []  # a lock, a connection: no code, and nothing a result could be told by
+    if isinstance(reduced, str):
+        return [reduced]
+    return [list(part) if isinstance(part, Iterator) else part for part in reduced]
 
 
-def _source(module: str) -> Path | None:
-    """The file of a module, None when it has none in Python. Nothing is imported but its packages."""
-    loaded = sys.modules.get(module)
-    file = getattr(loaded, "__file__", None) if loaded else _found(module)
-    return _real(file) if file and file.endswith(".py") else None
+def _of_code(code: types.CodeType) -> str:
+    """A function's own instructions, without its lines and places."""
+    consts = [_of_code(const) if isinstance(const, types.CodeType) else _of_const(const) for const in code.co_consts]
+    return token_digest([code.co_code, list(code.co_names), list(code.co_freevars), consts])
+
+
+def _of_const(const: object) -> str:
+    return repr(sorted(map(repr, const))) if isinstance(const, frozenset) else repr(const)
 
 
 @cache
@@ -330,19 +448,8 @@ def _real(file: str) -> Path:
     return Path(file).resolve()
 
 
-def _found(module: str) -> str | None:
-    parent = module.rpartition(".")[0]
-    if parent and not hasattr(sys.modules.get(parent), "__path__"):
-        return None
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
-    return spec.origin if spec else None
-
-
-def _file_of(fn: Callable[..., object]) -> Path:
-    if not inspect.isfunction(fn) or fn.__name__ == "<lambda>" or not Path(fn.__code__.co_filename).is_file():
+def _home_of(fn: Callable[..., object]) -> Path:
+    if not isfunction(fn) or fn.__name__ == "<lambda>" or not Path(fn.__code__.co_filename).is_file():
         raise _no_source(fn)
     return _real(fn.__code__.co_filename)
 

@@ -332,7 +332,8 @@ class Engine:
             for name in pipeline.steps[node.id].resources:
                 if name not in self._resources:
                     raise unknown(f"resource for step '{node.id}'", name, self._resources, code="resource-unknown")
-        return {node.id: code_hash(pipeline.steps[node.id], self._p.project.root, self._sources) for node in spec.nodes}
+        hashed = partial(code_hash, root=self._p.project.root, sources=self._sources, entry=pipeline.fn)
+        return {node.id: hashed(pipeline.steps[node.id]) for node in spec.nodes}
 
     def _params(self, pipeline: Pipeline, given: Mapping[str, object]) -> JSON:
         for name in given:

@@ -1,0 +1,74 @@
+"""Where a module's source lies, found without importing anything."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`file` is None for what has none (built in, a folder of modules); modules below it are looked for in `folders`."""
+
+    file: Path | None = None
+    folders: tuple[str, ...] = ()
+
+
+class Finder:
+    """Asks as Python would, and remembers the answers: one lives as long as one walk over the code."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Place | None] = {}
+
+    def find(self, module: str) -> Place | None:
+        """None when there is no such module."""
+        if module not in self._found:
+            self._found[module] = _loaded(module) if module in sys.modules else self._spec(module)
+        return self._found[module]
+
+    def _spec(self, module: str) -> Place | None:
+        parent, _, _ = module.rpartition(".")
+        above = self.find(parent) if parent else None
+        if not module or (parent and (above is None or not above.folders)):
+            return None
+        folders = list(above.folders) if above else None
+        for finder in sys.meta_path:
+            try:
+                spec = finder.find_spec(module, folders)
+            except (AttributeError, ImportError, ValueError):
+                continue
+            if spec is not None:
+                file = _real(spec.origin) if spec.has_location and spec.origin else None
+                return Place(file, _folders(spec.submodule_search_locations))
+        return None
+
+
+def absolute(node: ast.ImportFrom, package: str) -> str:
+    """The module that `from ... import` names in a module of the package."""
+    if not node.level:
+        return node.module or ""
+    try:
+        return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+    except ImportError:
+        return ""
+
+
+def _loaded(module: str) -> Place:
+    # Not `getattr`: a module may answer itself to names it does not hold.
+    held = getattr(sys.modules[module], "__dict__", {})
+    file = held.get("__file__")
+    return Place(_real(file) if file else None, _folders(held.get("__path__")))
+
+
+def _folders(told: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(told) if told is not None else ()
+
+
+@cache
+def _real(file: str) -> Path:
+    return Path(file).resolve()
