@@ -6,30 +6,19 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from traceback import walk_tb
+from types import FunctionType
+from typing import Any, cast
 
 from werk.core.canonical import JSON
-from werk.core.errors import InputError, unknown
+from werk.core.errors import InputError, StepFailed, WerkError, unknown
 from werk.core.spec import Const, FromParam, FromStep, Node, Param, Source, Spec
+from werk.workflow.failure import user_traceback
 from werk.workflow.params import parse_value, to_json
+from werk.workflow.ref import HINT, Early, Ref, refs_in
 from werk.workflow.step import Step, hints_of, tracing
 from werk.workflow.types import fits, text_of
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """Stands for a value that exists only when the pipeline runs."""
-
-    source: FromStep | FromParam
-    type: Any
-    origin: str
-
-    def __bool__(self) -> bool:
-        raise InputError(
-            f"The pipeline branches on {self.origin}, which is known only when it runs.",
-            code="trace-branch",
-            hint="Decide inside a step.",
-        )
 
 
 class Pipeline:
@@ -59,13 +48,35 @@ class Pipeline:
 
     @cached_property
     def _traced(self) -> _Trace:
+        given = {n: Ref(FromParam(n), self.types.get(n, Any), f"parameter '{n}'") for n in self.params}
         trace = _Trace()
         token = tracing.set(trace)
         try:
-            self.fn(**{n: Ref(FromParam(n), self.types.get(n, Any), f"parameter '{n}'") for n in self.params})
+            self.fn(**given)
+        except Early as early:
+            raise InputError(
+                f"The pipeline '{self.name}' {early.does}, which exists only when it runs ({self._line(early)}).",
+                code="trace-value",
+                hint=early.hint,
+            ) from early
+        except WerkError:
+            raise
+        except Exception as wrong:
+            raise StepFailed(
+                f"The pipeline '{self.name}' cannot be composed ({self._line(wrong)}): {_what(wrong)}.",
+                code="pipeline-broken",
+                hint=HINT,
+                user_traceback=user_traceback(wrong),
+            ) from wrong
         finally:
             tracing.reset(token)
         return trace
+
+    def _line(self, error: Exception) -> str:
+        """Where in the pipeline's body it was raised."""
+        code = cast("FunctionType", self.fn).__code__
+        at = next((line for frame, line in walk_tb(error.__traceback__) if frame.f_code is code), code.co_firstlineno)
+        return f"{Path(code.co_filename).name}, line {at}"
 
     def _param(self, parameter: inspect.Parameter) -> Param:
         required = parameter.default is parameter.empty
@@ -139,13 +150,14 @@ def _source(step: Step[..., Any], name: str, value: object) -> Source:
     wanted = step.types.get(name, Any)
     if not isinstance(value, Ref):
         return Const(_constant(step, name, value))
-    if not fits(value.type, wanted):
+    origin = value.ref_origin
+    if not fits(value.ref_type, wanted):
         raise InputError(
-            f"Step '{step.name}' takes {text_of(wanted)} as '{name}', but {value.origin} gives {text_of(value.type)}.",
+            f"Step '{step.name}' takes {text_of(wanted)} as '{name}', but {origin} gives {text_of(value.ref_type)}.",
             code="type-mismatch",
             hint="Change one of the two annotations, or convert in a step between them.",
         )
-    return value.source
+    return value.ref_source
 
 
 def _constant(step: Step[..., Any], name: str, value: object) -> JSON:
@@ -155,7 +167,14 @@ def _constant(step: Step[..., Any], name: str, value: object) -> JSON:
             code="outputs-unpacked",
             hint="Unpack them first: a, b = step(...).",
         )
+    for ref in refs_in(value):
+        does = f"gives step '{step.name}' a {type(value).__qualname__} as '{name}' that holds {ref.ref_origin}"
+        raise Early(does, hint="Give it as an input of its own, and put it together inside the step.")
     return to_json(value)
+
+
+def _what(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(". ")
 
 
 def _refs(id: str, step: Step[..., Any]) -> Ref | tuple[Ref, ...]:
