@@ -259,6 +259,11 @@ def test_a_parameter_of_another_type_or_shape(landed: Path, werk: Werk) -> None:
     assert_input(werk("run", "rides", "-p", "factor"), "param-malformed", "key=value")
 
 
+@pytest.mark.parametrize("second", ["factor=3", "factor=2"])
+def test_a_parameter_given_twice(landed: Path, werk: Werk, second: str) -> None:
+    assert_input(werk("run", "rides", "-p", "factor=2", "-p", second), "param-repeated", "'factor'")
+
+
 def test_an_unknown_table(landed: Path, werk: Werk) -> None:
     code = (landed / "pipelines.py").read_text().replace("raw.rides", "raw.ridse")
     (landed / "pipelines.py").write_text(code)

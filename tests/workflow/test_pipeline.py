@@ -184,6 +184,7 @@ def test_params_are_read_by_annotation() -> None:
         ({}, "param-missing"),
         ({"start": "yesterday"}, "param-unreadable"),
         ({"start": "2013-01-01", "fit.learning_rte": "1"}, "param-unknown"),
+        ({"start": "2013-01-01", "fit": "1", "fit.rounds": "1"}, "param-fields"),
     ],
 )
 def test_wrong_params_say_what_to_do(given: dict[str, str], code: str) -> None:

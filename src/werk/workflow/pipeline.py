@@ -103,6 +103,10 @@ def parse_params(target: Pipeline, given: Mapping[str, str]) -> dict[str, object
             nested.setdefault(name, {})[rest] = text
         else:
             plain[name] = text
+    for name in plain.keys() & nested.keys():
+        raise InputError(
+            f"The parameter '{name}' is given whole and in parts.", code="param-fields", hint=f"Give {name}=VALUE or its fields."
+        )
     return {
         name: parse_value(name, target.types.get(name, Any), parameter.default, plain.get(name), nested.get(name, {}))
         for name, parameter in target.params.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -138,6 +139,9 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     for key, equals, _ in pairs:
         if not equals:
             raise InputError(f"'{key}' is no parameter.", code="param-malformed", hint="Write -p key=value.")
+    for key, times in Counter(key for key, _, _ in pairs).items():
+        if times > 1:
+            raise InputError(f"The parameter '{key}' is given {times} times.", code="param-repeated", hint="Give it once.")
     return {key: value for key, _, value in pairs}
 
 
