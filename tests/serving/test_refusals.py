@@ -149,7 +149,13 @@ def test_a_changed_model_file_never_answers(deployed: Path, call: Any) -> None:
 def test_a_log_that_cannot_be_written_acknowledges_nothing(deployed: Path, call: Any) -> None:
     (deployed / "predictions").write_text("a file where the folder should be")
     reply = call("POST", "/invocations", GOOD)
-    assert (reply.status, reply.json()["code"]) == (503, "log-unavailable")
+    assert (reply.status, reply.json()["code"], reply.headers["retry-after"]) == (503, "log-unavailable", "1")
+    assert not reply.headers.keys() & {"x-werk-prediction-id", "x-werk-model-version"}
+    text = call("GET", "/metrics").body.decode()
+    assert 'werk_predictions_unlogged_total{endpoint="delay"} 1' in text
+    assert 'werk_predictions_total{endpoint="delay"' not in text
+    (deployed / "predictions").unlink()
+    assert call("POST", "/invocations", GOOD).status == 200
 
 
 ODD = [
