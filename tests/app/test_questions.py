@@ -1,5 +1,6 @@
 """What a project can be asked: every answer on the terminal and as JSON, every wrong question with its next step."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from werk.app.commands import pipelines as graphs
 from werk.app.commands import runs as of_runs
 from werk.core.errors import Failed, InputError, Refused
 from werk.core.nouns import utc_now
+from werk.serving.asgi import App
 
 PIPELINES = """
 import polars as pl
@@ -214,6 +216,78 @@ def test_a_prediction_asked_again_gives_its_score_and_its_reasons(small: Small, 
     assert "asked again" in said(answer, capsys)
     with pytest.raises(InputError, match="no prediction 'prd_0'"):
         predict.explain("prd_0", small.root, None)
+
+
+def asked(root: Path, rows: list[dict[str, Any]]) -> list[str]:
+    """The ids of what the prediction server answers for these rows."""
+    app = App(root / ".werk/serving", require_token=False)
+    app.endpoints.refresh()
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps({"instances": rows}).encode()}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/models/small/invocations", "headers": [(b"host", b"localhost")]}
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 200, sent
+    ids: list[str] = json.loads(sent[1]["body"])["prediction_ids"]
+    return ids
+
+
+def test_a_served_prediction_is_followed_like_one_of_a_batch(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copied(small, tmp_path)
+    first, second = asked(root, [{"id": 500, "x": 0.25, "z": None}, {"id": 501, "x": -0.0, "z": 7}])
+    shown = record(show.show(first, None, root, None))
+    assert (shown["model"], shown["version"], shown["key"], shown["features"]) == (
+        "small",
+        2,
+        {"id": 500},
+        {"x": 0.25, "z": None},
+    )
+    assert "deployment" in said(show.show(first, None, root, None), capsys)
+
+    answer = predict.explain(first, root, None)
+    found = record(answer)
+    margin = found["base"] + sum(part["added"] for part in found["contributions"])
+    assert found["again"] == found["score"] == shown["score"] == pytest.approx(1 / (1 + np.exp(-margin)), rel=1e-9)
+    assert {part["feature"]: part["value"] for part in found["contributions"]} == {"x": 0.25, "z": None}
+    assert (found["run"], found["deployment"]) == (None, shown["deployment"])
+    assert f"served as {shown['deployment']}" in said(answer, capsys)
+
+    answer = proof.lineage(second, root, None)
+    found = record(answer)
+    assert (found["model"], found["prediction"]["deployment"], found["snapshots"][0]["source"]) == (
+        "small:2",
+        shown["deployment"],
+        "rows.parquet",
+    )
+    assert any(edge["source"].startswith("file rows.parquet") for edge in found["producers"])
+    assert found["code"]["tree"]
+    assert "-0.0" not in json.dumps(found)  # what a caller sent is shown to who asks for it, and stands nowhere else
+    assert "answered at 'small'" in said(answer, capsys)
+
+
+def test_a_log_that_says_otherwise_than_the_journal_is_no_lineage(small: Small, tmp_path: Path) -> None:
+    root = copied(small, tmp_path)
+    (id,) = asked(root, [{"x": 0.25, "z": 1}])
+    (segment,) = (root / ".werk/serving/predictions").glob("*.jsonl")
+    whole = segment.read_text()
+    segment.write_text(whole.replace('"version":2', '"version":1'))
+    for ask in (proof.lineage, predict.explain):
+        with pytest.raises(Failed, match="does not tell of it like that"):
+            ask(id, root, None)
+    segment.write_text(whole.replace('"x":0.25', '"x":-3.5'))
+    with pytest.raises(Failed, match="small:2 now answers"):
+        predict.explain(id, root, None)
+    segment.write_text("")  # erased: nothing else holds what the caller sent
+    for ask in (proof.lineage, predict.explain):
+        with pytest.raises(InputError, match="no prediction"):
+            ask(id, root, None)
 
 
 def test_rows_scored_by_hand_equal_the_batch(small: Small, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from werk.models.compiled import Model
 from werk.serving.asgi import App, Limits
-from werk.serving.manifest import allow_tokens
+from werk.serving.manifest import read_manifest, write_manifest
 from werk.serving.prediction_log import read_log
 
 GOOD = {"instances": [[0.1, 3, "UA"]]}
@@ -121,7 +122,7 @@ def test_a_token_of_one_endpoint_does_not_open_another(
 
 def test_a_token_can_be_taken_away_while_running(call: Any, deployed: Path) -> None:
     held = call.app.endpoints.live["delay"].model
-    allow_tokens(deployed, "delay", [hashlib.sha256(b"new").hexdigest()])
+    write_manifest(deployed, replace(read_manifest(deployed, "delay"), tokens=(hashlib.sha256(b"new").hexdigest(),)))
     call.app.endpoints.refresh()
     assert call("POST", "/invocations", GOOD).status == 401
     assert call("POST", "/invocations", GOOD, token="new").status == 200
@@ -148,7 +149,13 @@ def test_a_changed_model_file_never_answers(deployed: Path, call: Any) -> None:
 def test_a_log_that_cannot_be_written_acknowledges_nothing(deployed: Path, call: Any) -> None:
     (deployed / "predictions").write_text("a file where the folder should be")
     reply = call("POST", "/invocations", GOOD)
-    assert (reply.status, reply.json()["code"]) == (503, "log-unavailable")
+    assert (reply.status, reply.json()["code"], reply.headers["retry-after"]) == (503, "log-unavailable", "1")
+    assert not reply.headers.keys() & {"x-werk-prediction-id", "x-werk-model-version"}
+    text = call("GET", "/metrics").body.decode()
+    assert 'werk_predictions_unlogged_total{endpoint="delay"} 1' in text
+    assert 'werk_predictions_total{endpoint="delay"' not in text
+    (deployed / "predictions").unlink()
+    assert call("POST", "/invocations", GOOD).status == 200
 
 
 ODD = [

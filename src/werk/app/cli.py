@@ -241,7 +241,7 @@ def retire(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Retire an approved version that is not the champion."""
+    """Retire an approved version that is not the champion and that no endpoint answers with."""
     _do("models.retire", json, version=version, comment=comment, project=project, profile=profile)
 
 

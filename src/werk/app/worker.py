@@ -1,4 +1,4 @@
-"""One job of `werk up` in a process of its own; it ends when its parent does, so that a killed parent leaves nothing behind."""
+"""One job of `werk up` or `werk serve` in a process of its own; it ends when its parent does, however that went."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from werk.app import answers
 from werk.core.errors import WerkError
+
+_HOME = {"serve": "serve", "settle": "deployments"}
 
 
 def main(words: Sequence[str]) -> int:
@@ -28,10 +30,12 @@ def main(words: Sequence[str]) -> int:
 
 
 def _do(job: str, project: Path, profile: str, value: str = "") -> None:
-    module = importlib.import_module(f"werk.app.commands.{'serve' if job == 'serve' else 'runs'}")
+    module = importlib.import_module(f"werk.app.commands.{_HOME.get(job, 'runs')}")
     match job:
         case "serve":
-            module.serve(int(value), project, profile)
+            module.run(int(value), project)
+        case "settle":
+            module.settle(project, profile or None)
         case "resume":
             module.resume(value, project, profile)
         case _:

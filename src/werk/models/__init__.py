@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from werk.models.compiled import Model, ServedModel, canonical_hash, model_json, restored
     from werk.models.evaluate import Champion, Report, compare, evaluate
-    from werk.models.explain import explain, importance
+    from werk.models.explain import contributions, explain, importance
     from werk.models.fit import fit_lightgbm, fit_logistic, matrix, model_codec, predict
     from werk.models.metrics import Interval, auc
     from werk.models.package import Package, load_package, package
@@ -25,6 +25,7 @@ __all__ = [
     "auc",
     "canonical_hash",
     "compare",
+    "contributions",
     "evaluate",
     "explain",
     "fit_lightgbm",
@@ -42,7 +43,7 @@ __all__ = [
 _HOME = {
     "compiled": ("Model", "ServedModel", "canonical_hash", "model_json", "restored"),
     "evaluate": ("Champion", "Report", "compare", "evaluate"),
-    "explain": ("explain", "importance"),
+    "explain": ("contributions", "explain", "importance"),
     "fit": ("fit_lightgbm", "fit_logistic", "matrix", "model_codec", "predict"),
     "metrics": ("Interval", "auc"),
     "package": ("Package", "load_package", "package"),

@@ -16,10 +16,15 @@ from werk.models.fit import Rows, matrix
 
 def explain(p: Platform, model: Model, frame: Rows) -> NDArray[np.float64]:
     """Additive attributions (n, k + 1) in margin space, the base value last."""
+    return contributions(p, model, matrix(model, frame))
+
+
+def contributions(p: Platform, model: Model, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`explain` for rows that are the model's numbers already."""
     form = p.model_format[model.format]
     if not isinstance(form, Explains):
         raise InputError(f"Format '{model.format}' explains nothing.", code="explain-unsupported", hint="Use lightgbm.")
-    return form.contributions(model.estimator, matrix(model, frame))
+    return form.contributions(model.estimator, values)
 
 
 def importance(attributions: NDArray[np.float64], model: Model) -> dict[str, float]:

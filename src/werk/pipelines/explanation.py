@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from werk import data, models
+from werk import models
 from werk.core.canonical import JSON
 from werk.core.errors import Failed, InputError
 from werk.core.journal import Row
@@ -16,8 +18,12 @@ from werk.core.nouns import ModelVersion
 from werk.core.platform import Platform
 from werk.core.spec import FromStep, Spec
 from werk.models import Model
-from werk.pipelines.steps import PREDICTIONS, batch_inference, load
+from werk.pipelines.prediction import Served, prediction
+from werk.pipelines.steps import batch_inference, load
+from werk.serving.signature import Signature
 from werk.workflow.payloads import Payload, Payloads
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,15 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """`again` is the score computed anew from the recorded features; `base` plus all contributions is its margin."""
+    """`again` is the score computed anew from the recorded features; `base` plus all contributions is its margin.
+
+    A batch prediction names the `run` that made it, a served one the `deployment` that answered.
+    """
 
     prediction: str
     model: str
-    run: str
+    run: str | None
+    deployment: str | None
     score: float
     again: float
     base: float
@@ -48,28 +58,42 @@ class Explained:
 def explain(p: Platform, id: str) -> Explained:
     """`InputError` for an unknown prediction, `Failed` when the score no longer comes out or the features are gone."""
     found = prediction(p, id)
+    return _of_served(p, found) if isinstance(found, Served) else _of_batch(p, id, found)
+
+
+def _of_batch(p: Platform, id: str, found: Mapping[str, object]) -> Explained:
     mv = ModelVersion(str(found["model"]), int(cast("int", found["version"])))
     model = load(p, mv)
     row = _features(p, model, found)
-    again = float(models.predict(p, model, row)[0])
-    if again != found["score"]:
-        raise Failed(f"{mv} now answers {again}, not {found['score']}.", code="replay-unequal", hint="Run `werk audit verify`.")
-    *added, base = models.explain(p, model, row)[0].tolist()
-    values = row.select(model.features).row(0, named=True)
-    said = [Contribution(name, _plain(values[name]), size) for name, size in zip(model.features, added, strict=True)]
-    said.sort(key=lambda one: (-abs(one.added), one.feature))
-    return Explained(id, str(mv), str(found["run"]), again, again, base, tuple(said))
+    score = _again(p, mv, model, models.matrix(model, row), found["score"])
+    base, said = _contributions(p, model, models.matrix(model, row), row.select(model.features).row(0, named=True))
+    return Explained(id, str(mv), str(found["run"]), None, score, score, base, said)
 
 
-def prediction(p: Platform, id: str) -> Mapping[str, object]:
-    """The stored row of a prediction id, without its attributions."""
-    if p.table_store.version(PREDICTIONS) is None:
-        raise InputError("Nothing has been predicted yet.", code="prediction-unknown", hint="Run the batch inference pipeline.")
-    rows = data.scan(p, PREDICTIONS).filter(pl.col("prediction_id") == id).drop("attributions", strict=False).head(1).collect()
-    if rows.is_empty():
-        hint = f'`werk sql "select prediction_id from {PREDICTIONS} limit 5"` shows some.'
-        raise InputError(f"There is no prediction '{id}'.", code="prediction-unknown", hint=hint)
-    return rows.row(0, named=True)
+def _of_served(p: Platform, found: Served) -> Explained:
+    """From the values in the log, made into the model's numbers as the server has made them."""
+    model = load(p, found.mv)
+    values = Signature.of(model).encode({name: [value] for name, value in found.features.items()}, 1)
+    score = _again(p, found.mv, model, values, found.score)
+    base, said = _contributions(p, model, values, found.features)
+    return Explained(found.prediction_id, str(found.mv), None, found.deployment, score, score, base, said)
+
+
+def _again(p: Platform, mv: ModelVersion, model: Model, values: Numbers, score: object) -> float:
+    again = p.model_format[model.format].predict(model.estimator, values)
+    if again.ndim != 1:
+        raise InputError(f"{mv} gives {again.shape[1]} scores a row.", code="score-shape", hint="One score a row is explained.")
+    if float(again[0]) != score:
+        raise Failed(f"{mv} now answers {again[0]}, not {score}.", code="replay-unequal", hint="Run `werk audit verify`.")
+    return float(again[0])
+
+
+def _contributions(
+    p: Platform, model: Model, values: Numbers, shown: Mapping[str, object]
+) -> tuple[float, tuple[Contribution, ...]]:
+    *added, base = models.contributions(p, model, values)[0].tolist()
+    said = [Contribution(name, _plain(shown[name]), size) for name, size in zip(model.features, added, strict=True)]
+    return base, tuple(sorted(said, key=lambda one: (-abs(one.added), one.feature)))
 
 
 def _features(p: Platform, model: Model, found: Mapping[str, object]) -> pl.DataFrame:

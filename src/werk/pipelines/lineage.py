@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
 
-import polars as pl
-
-from werk import data
 from werk.core.canonical import JSON
-from werk.core.errors import Failed, InputError
-from werk.core.journal import Row
+from werk.core.errors import Failed
 from werk.core.nouns import ModelVersion, Snapshot
 from werk.core.platform import Platform
-from werk.pipelines.steps import PREDICTIONS
+from werk.pipelines.prediction import Served, prediction
 from werk.registry import version_row
 
 
@@ -29,7 +26,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """`prediction` and `inputs` (what it was scored from) are empty when the question was about a model version."""
+    """`prediction` and `inputs` (what it was scored from) are empty when the question was about a model version.
+
+    A served prediction has no inputs but what its caller sent.
+    """
 
     prediction: dict[str, JSON]
     inputs: tuple[Origin, ...]
@@ -47,15 +47,17 @@ class Lineage:
 def lineage(p: Platform, id: str) -> Lineage:
     """`Failed` when an edge on the way is missing: a lineage with a hole is no lineage."""
     if id.startswith("prd_"):
-        found = _prediction(p, id)
+        found = _told(prediction(p, id))
         mv = ModelVersion(str(found["model"]), cast("int", found["version"]))
-        inputs = tuple(_origin(p, text) for text in str(found["input_snapshot"]).split())
+        inputs = tuple(_origin(p, text) for text in str(found.get("input_snapshot", "")).split())
     else:
-        found, mv, inputs = {}, ModelVersion.parse(id), ()
+        found, mv, inputs = dict[str, JSON](), ModelVersion.parse(id), ()
     row = version_row(p, mv)
     steps = p.journal.rows("steps", {"run": row["run"]}, order=("seq",))
     if not steps:
         raise _broken(f"the run {row['run']} of {mv}")
+    if found and found["canonical_hash"] != row["canonical_hash"]:
+        raise _broken(f"the model {found['canonical_hash']}")
     return Lineage(
         prediction=found,
         inputs=inputs,
@@ -68,20 +70,11 @@ def lineage(p: Platform, id: str) -> Lineage:
     )
 
 
-def _prediction(p: Platform, id: str) -> Row:
-    if data.known(p, PREDICTIONS) is None:
-        raise InputError(
-            "Nothing has been predicted yet.", code="prediction-unknown", hint="Run the batch inference pipeline first."
-        )
-    found = data.scan(p, PREDICTIONS).filter(pl.col("prediction_id") == id).drop("attributions", strict=False).head(1).collect()
-    if found.is_empty():
-        raise InputError(
-            f"There is no prediction '{id}'.",
-            code="prediction-unknown",
-            hint=f'`werk sql "select prediction_id from {PREDICTIONS} limit 5"` shows some.',
-        )
-    row = found.row(0, named=True)
-    return {name: value if isinstance(value, int | float | str) else str(value) for name, value in row.items()}
+def _told(found: Mapping[str, object] | Served) -> dict[str, JSON]:
+    """What is known of the prediction itself; what a caller sent stays in the log."""
+    if isinstance(found, Served):
+        return {name: value for name, value in asdict(found).items() if name not in ("key", "features")}
+    return {name: value if isinstance(value, int | float | str) else str(value) for name, value in found.items()}
 
 
 def _origin(p: Platform, text: str) -> Origin:

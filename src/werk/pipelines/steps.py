@@ -20,7 +20,7 @@ from werk.monitoring import Baseline, Prices
 from werk.monitoring.verdict import FEATURE_DRIFT, PREDICTION_DRIFT
 from werk.pipelines import probe
 from werk.pipelines.champion import check_pinned, pinned_champion
-from werk.serving.deploy import deploy as deploy_version
+from werk.pipelines.deploy import put_live
 from werk.serving.facts import record_predictions
 from werk.serving.score import score
 from werk.workflow import StepContext, step
@@ -221,8 +221,7 @@ def rung(
 def deploy(model: str, *, p: Platform, context: StepContext) -> dict[str, str]:
     """Make an approved version the champion and let the prediction server answer with it."""
     mv = ModelVersion.parse(model)
-    registry.set_alias(p, mv, "champion")
-    return {"deployment": deploy_version(p, mv, context.root / SERVING, cause={"run": context.run})}
+    return {"deployment": put_live(p, mv, context.root / SERVING, cause={"run": context.run})}
 
 
 @step("compare-models")

@@ -1,6 +1,6 @@
 """Model versions, the gates they pass, the approvals they get and the aliases that name them."""
 
-from werk.registry.approvals import approve, reject, retire, set_alias
+from werk.registry.approvals import approve, point, reject, retire, set_alias
 from werk.registry.decision import Decision, RuleVerdict, decide
 from werk.registry.facts import PROJECTIONS
 from werk.registry.gate import Gate
@@ -18,6 +18,7 @@ __all__ = [
     "approve",
     "champion_at",
     "decide",
+    "point",
     "record_evaluation",
     "register",
     "registered",

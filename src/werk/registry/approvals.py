@@ -39,7 +39,7 @@ def reject(p: Platform, mv: ModelVersion, comment: str = "") -> None:
 
 
 def retire(p: Platform, mv: ModelVersion, comment: str = "") -> None:
-    """`approved` -> `retired`; a version that is still champion is `Refused`."""
+    """`approved` -> `retired`; a version that is still champion, or that an endpoint answers with, is `Refused`."""
     _leave(p, mv, comment, "retired", ("approved",))
 
 
@@ -47,12 +47,17 @@ def set_alias(p: Platform, mv: ModelVersion, alias: str) -> bool:
     """Let the alias mean this version, true when it meant another; `champion` needs `approved`, others not yet given up."""
     check_name("alias", alias)
     with p.journal.write() as facts:
-        allowed: tuple[Status, ...] = ("approved",) if alias == "champion" else ("pending", "approved")
-        _check_status(facts, registered(facts, mv), f"made {alias}", allowed)
-        if facts.rows("aliases", {"model": mv.model, "alias": alias, "version": mv.version}):
-            return False
-        body: dict[str, JSON] = {"model": mv.model, "alias": alias, "version": mv.version}
-        _written_as(p, facts, NewFact("alias.set", mv.model, body))
+        return point(p, facts, mv, alias)
+
+
+def point(p: Platform, facts: Writer, mv: ModelVersion, alias: str) -> bool:
+    """`set_alias` within a transaction that says more than this."""
+    allowed: tuple[Status, ...] = ("approved",) if alias == "champion" else ("pending", "approved")
+    _check_status(facts, registered(facts, mv), f"made {alias}", allowed)
+    if facts.rows("aliases", {"model": mv.model, "alias": alias, "version": mv.version}):
+        return False
+    body: dict[str, JSON] = {"model": mv.model, "alias": alias, "version": mv.version}
+    _written_as(p, facts, NewFact("alias.set", mv.model, body))
     return True
 
 
@@ -68,7 +73,21 @@ def _leave(p: Platform, mv: ModelVersion, comment: str, to: Status, allowed: Seq
                 code="champion-in-use",
                 hint="Make another version champion first.",
             )
+        _check_unserved(facts, mv)
         _decide(p, facts, f"model.{to}", mv, comment, assurance_of(facts, p.actor, _trainers(facts, version)))
+
+
+def _check_unserved(facts: Reader, mv: ModelVersion) -> None:
+    """By the facts of the room above, whose tables are its own: the newest one of an endpoint says what answers there."""
+    told = ({**fact.body, "deployment": fact.subject} for fact in facts.facts(kinds=("deployment.created",)) if fact.body)
+    newest = {str(deployed["endpoint"]): deployed for deployed in told}
+    for endpoint, deployed in newest.items():
+        if (deployed["model"], deployed["version"]) == (mv.model, mv.version):
+            raise Refused(
+                f"{mv} answers at '{endpoint}' ({deployed['deployment']}).",
+                code="version-served",
+                hint=f"Deploy another version, or go back first: werk rollback {endpoint}.",
+            )
 
 
 def _decide(p: Platform, facts: Writer, kind: str, mv: ModelVersion, comment: str, assurance: Assurance) -> Fact:

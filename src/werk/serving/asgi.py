@@ -230,13 +230,21 @@ class App:
         found = live.predict(rows) if inline else await asyncio.to_thread(live.predict, rows)
         scores = found.tolist()
         ids = _new_ids(request.count)
-        self._log.append(_lines(live, request, scores, ids))
         manifest = live.manifest
+        self._kept(manifest.endpoint, _lines(live, request, scores, ids), request.count)
         self.metrics.predictions[manifest.endpoint, manifest.model, manifest.version] += request.count
         body = _inferred(live, request, scores, ids) if infers else {"predictions": scores, "prediction_ids": ids}
         version = f"{manifest.model}:{manifest.version}".encode()
         shown = ",".join(ids[:_HEADER_IDS]).encode()
         return Answer(200, orjson.dumps(body), ((b"x-werk-prediction-id", shown), (b"x-werk-model-version", version)))
+
+    def _kept(self, endpoint: str, lines: bytes, count: int) -> None:
+        """An answer that could not be followed later is not given."""
+        try:
+            self._log.append(lines)
+        except Transient:
+            self.metrics.unlogged[endpoint] += count
+            raise
 
     def _about(self, name: str) -> Answer:
         match name:
@@ -368,7 +376,8 @@ def _described(live: Live) -> bytes:
 
 def _refusal(wrong: WerkError) -> Answer:
     status = 503 if isinstance(wrong, Transient) else _STATUS.get(wrong.code, 400)
-    return Answer(status, _error(wrong.message, wrong.code, wrong.hint))
+    later = ((b"retry-after", b"1"),) if status == 503 else ()
+    return Answer(status, _error(wrong.message, wrong.code, wrong.hint), later)
 
 
 def _error(message: str, code: str, hint: str) -> bytes:

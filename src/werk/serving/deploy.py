@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from werk import registry
 from werk.core.canonical import JSON, digest_of, sha256_hex
 from werk.core.errors import InputError, Refused, Tampered
-from werk.core.journal import Fact, NewFact, Row
+from werk.core.journal import NewFact, Reader, Row
 from werk.core.nouns import ModelVersion, new_id
 from werk.core.platform import Platform
-from werk.serving.manifest import Manifest, place, write_manifest
+from werk.serving.manifest import Manifest, manifest_path, place, read_manifest, write_manifest
 
 FILES = ("model.bin", "model.json")
 
@@ -23,40 +24,38 @@ def deploy(
     endpoint: str | None = None,
     *,
     cause: JSON = None,
-    tokens: Sequence[str] | None = None,
+    champion: bool = False,
 ) -> str:
     """Serve an approved version at an endpoint (named like the model unless said) and return the deployment's id.
 
-    The files come first, then the fact, and the manifest that the server follows last. With a `cause` (the approval's
-    `{seq, kind}`) a second call returns the first deployment and adds no fact. `tokens` are sha256 of the tokens that may
-    call; without, it is every token the project has issued.
+    The files come first, then the fact, and the manifest that the server follows last; killed in between, `redeploy`
+    ends it. With a `cause` (the approval's `{seq, kind}`) a second call returns the first deployment and adds no fact.
+    With `champion` the alias moves in the transaction that tells of the deployment.
     """
     name = endpoint or mv.model
-    version = approved(p, mv)
-    folder, sums = _copy(p, str(version["package_key"]), str(version["canonical_hash"]), directory)
-    created, fact = _create(p, name, version, cause)
-    if created or _newest(p, name) == fact.subject:
-        may_call = tuple(sorted(_issued(p) if tokens is None else tokens))
-        written = Manifest(name, fact.subject, mv.model, mv.version, str(version["canonical_hash"]), folder, sums, may_call)
-        write_manifest(directory, written)
-    return fact.subject
+    version = approved(p.journal, mv)
+    _copy(p, str(version["package_key"]), str(version["canonical_hash"]), directory)
+    deployment = _create(p, name, mv, cause, champion=champion)
+    _follow(p, name, directory)
+    return deployment
 
 
-def rollback(p: Platform, endpoint: str, directory: Path, comment: str = "") -> str:
+def rollback(p: Platform, endpoint: str, directory: Path, comment: str = "", *, champion: bool = False) -> str:
     """Deploy again what this endpoint answered with before its present version; returns the new deployment's id.
 
     Its cause names the deployment that is undone, and why.
     """
     now, target = previous(p, endpoint)
     cause: dict[str, JSON] = {"rollback_of": now["deployment"]}
-    return deploy(p, target, directory, endpoint, cause={**cause, "comment": comment} if comment else cause)
+    said = {**cause, "comment": comment} if comment else cause
+    return deploy(p, target, directory, endpoint, cause=said, champion=champion)
 
 
 def previous(p: Platform, endpoint: str) -> tuple[Row, ModelVersion]:
     """The present deployment, and the version a rollback goes to: never forward to one that was rolled back before."""
     stack: list[Row] = []
     for row in reversed(deployments(p, endpoint)):
-        while _undoes(row) and stack and stack[-1]["version"] != row["version"]:
+        while undoes(row) and stack and stack[-1]["version"] != row["version"]:
             stack.pop()
         if stack and stack[-1]["version"] == row["version"]:
             stack.pop()
@@ -70,7 +69,8 @@ def previous(p: Platform, endpoint: str) -> tuple[Row, ModelVersion]:
     return stack[-1], ModelVersion(str(stack[-2]["model"]), int(str(stack[-2]["version"])))
 
 
-def _undoes(row: Row) -> bool:
+def undoes(row: Row) -> bool:
+    """Whether a deployment is a rollback."""
     return isinstance(row["cause"], Mapping) and "rollback_of" in row["cause"]
 
 
@@ -80,26 +80,69 @@ def deployments(p: Platform, endpoint: str) -> list[Row]:
 
 
 def redeploy(p: Platform, directory: Path) -> list[str]:
-    """Put back the files of what each endpoint answers with by its newest deployment; no fact is added. Returns the endpoints."""
-    newest = {str(row["endpoint"]): row for row in p.journal.rows("deployments", order=("seq",))}
-    for endpoint, row in newest.items():
-        identity = str(row["canonical_hash"])
-        folder, sums = _copy(p, str(row["package_key"]), identity, directory)
-        model, version, deployment = str(row["model"]), int(str(row["version"])), str(row["deployment"])
-        write_manifest(
-            directory, Manifest(endpoint, deployment, model, version, identity, folder, sums, tuple(sorted(_issued(p))))
-        )
-    return sorted(newest)
+    """Let every manifest say what the journal says, with the tokens issued by now; no fact is added. Returns what changed.
+
+    A version that is no longer approved is taken out. A manifest whose deployment this journal does not know is another
+    profile's and is left alone.
+    """
+    names = sorted({str(row["endpoint"]) for row in p.journal.rows("deployments")})
+    return [name for name in names if _is_behind(p, name, directory) and _follow(p, name, directory)]
 
 
-def _newest(p: Platform, endpoint: str) -> str | None:
-    rows = p.journal.rows("deployments", {"endpoint": endpoint}, order=("-seq",), limit=1)
-    return str(rows[0]["deployment"]) if rows else None
+def unsettled(p: Platform, endpoint: str, directory: Path) -> bool:
+    """Whether the newest deployment was told in the journal and its manifest was not written any more."""
+    rows, held = deployments(p, endpoint), held_deployment(directory, endpoint)
+    if not rows or not _is_approved(p, rows[0]) or held == rows[0]["deployment"]:
+        return False
+    return held is None or _knows(rows, held)
 
 
-def approved(p: Platform, mv: ModelVersion) -> Row:
+def held_deployment(directory: Path, endpoint: str) -> str | None:
+    """The deployment that the files name: what a server answers with. None when there is none to be read."""
+    try:
+        return read_manifest(directory, endpoint).deployment
+    except (InputError, Tampered):
+        return None
+
+
+def _is_behind(p: Platform, endpoint: str, directory: Path) -> bool:
+    rows, held = deployments(p, endpoint), held_deployment(directory, endpoint)
+    if held is None or held != rows[0]["deployment"] or not _is_approved(p, rows[0]):
+        return unsettled(p, endpoint, directory) or (not _is_approved(p, rows[0]) and _knows(rows, held))
+    return read_manifest(directory, endpoint).tokens != _issued(p)
+
+
+def _knows(rows: Sequence[Row], deployment: str | None) -> bool:
+    return any(row["deployment"] == deployment for row in rows)
+
+
+def _follow(p: Platform, endpoint: str, directory: Path) -> bool:
+    """Write what the newest deployment says, and again when another one was told meanwhile: whoever ends last is right."""
+    written: Row | None = None
+    while (newest := deployments(p, endpoint)[0]) != written:
+        if _is_approved(p, newest):
+            _put(p, newest, directory)
+        else:
+            manifest_path(directory, endpoint).unlink(missing_ok=True)
+        written = newest
+    return True
+
+
+def _put(p: Platform, row: Row, directory: Path) -> None:
+    identity = str(row["canonical_hash"])
+    folder, sums = _copy(p, str(row["package_key"]), identity, directory)
+    said = (str(row["endpoint"]), str(row["deployment"]), str(row["model"]), int(str(row["version"])))
+    write_manifest(directory, Manifest(*said, identity, folder, sums, _issued(p)))
+
+
+def _is_approved(p: Platform, row: Row) -> bool:
+    found = p.journal.rows("versions", {"model": row["model"], "version": row["version"]})
+    return bool(found) and found[0]["status"] == "approved"
+
+
+def approved(journal: Reader, mv: ModelVersion) -> Row:
     """The version's row when it may be served, `Refused` when it may not."""
-    rows = p.journal.rows("versions", {"model": mv.model, "version": mv.version})
+    rows = journal.rows("versions", {"model": mv.model, "version": mv.version})
     if not rows:
         raise InputError(f"There is no version {mv}.", code="version-unknown", hint="List the model's versions.")
     if rows[0]["status"] != "approved":
@@ -108,14 +151,19 @@ def approved(p: Platform, mv: ModelVersion) -> Row:
     return rows[0]
 
 
-def _create(p: Platform, endpoint: str, version: Row, cause: JSON) -> tuple[bool, Fact]:
-    fresh = new_id("dep")
-    body = {name: version[name] for name in ("model", "version", "canonical_hash", "package_key")}
-    dedupe = None if cause is None else f"deploy/{endpoint}/{version['model']}:{version['version']}/{digest_of(cause)}"
-    [fact] = p.journal.append(
-        [NewFact("deployment.created", fresh, {"endpoint": endpoint, "cause": cause, **body}, dedupe_key=dedupe)]
-    )
-    return fact.subject == fresh, fact
+def _create(p: Platform, endpoint: str, mv: ModelVersion, cause: JSON, *, champion: bool) -> str:
+    """Asked again in the transaction: whoever retires the version at the same moment comes before or after, never between."""
+    dedupe = None if cause is None else f"deploy/{endpoint}/{mv}/{digest_of(cause)}"
+    with p.journal.write() as facts:
+        known = next(facts.facts(dedupe_key=dedupe), None) if dedupe else None
+        if known is not None:
+            return known.subject
+        version = approved(facts, mv)
+        if champion:
+            registry.point(p, facts, mv, "champion")
+        body = {name: version[name] for name in ("model", "version", "canonical_hash", "package_key")}
+        new = NewFact("deployment.created", new_id("dep"), {"endpoint": endpoint, "cause": cause, **body}, dedupe_key=dedupe)
+        return facts.append([new])[0].subject
 
 
 def _copy(p: Platform, package_key: str, canonical_hash: str, directory: Path) -> tuple[str, dict[str, str]]:
@@ -137,5 +185,6 @@ def _signed_sums(manifest: bytes, canonical_hash: str) -> dict[str, str]:
     return {file: described["files"][file] for file in FILES}
 
 
-def _issued(p: Platform) -> list[str]:
-    return [str(row["token_sha256"]) for row in p.journal.rows("tokens")]
+def _issued(p: Platform) -> tuple[str, ...]:
+    """sha256 of every token that may call."""
+    return tuple(sorted(str(row["token_sha256"]) for row in p.journal.rows("tokens")))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from werk.core.canonical import canonical_json
@@ -66,11 +66,6 @@ def parse_manifest(data: bytes) -> Manifest:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Replace the endpoint's manifest; a server sees the old file or the new one."""
     place(manifest_path(directory, manifest.endpoint), canonical_json(asdict(manifest)).encode())
-
-
-def allow_tokens(directory: Path, endpoint: str, token_sha256s: Sequence[str]) -> None:
-    """Let exactly these tokens call the endpoint; a running server takes it over without loading the model again."""
-    write_manifest(directory, replace(read_manifest(directory, endpoint), tokens=tuple(sorted(token_sha256s))))
 
 
 def place(target: Path, data: bytes) -> None:

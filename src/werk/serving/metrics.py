@@ -15,6 +15,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.predictions: Counter[tuple[str, str, int]] = Counter()
+        self.unlogged: Counter[str] = Counter()
         self._buckets = [0] * (len(_BUCKETS_S) + 1)
         self._seconds = 0.0
 
@@ -32,6 +33,8 @@ class Metrics:
                 f'werk_predictions_total{{endpoint="{e}",model="{m}",version="{v}"}} {n}'
                 for (e, m, v), n in sorted(self.predictions.items())
             ),
+            *_described("werk_predictions_unlogged_total", "counter", "Rows not answered, because the log could not be written."),
+            *(f'werk_predictions_unlogged_total{{endpoint="{e}"}} {n}' for e, n in sorted(self.unlogged.items())),
             *_described("werk_request_seconds", "histogram", "Time from the request's first byte to its answer."),
             *self._histogram(),
             *_single("werk_ready", "gauge", "1 when every deployed model is loaded and warm.", int(ready)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import orjson
 from werk.core.errors import Tampered, Transient
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+_ID = re.compile(r"prd_[0-9a-f]{20}")
 
 
 class PredictionLog:
@@ -21,7 +23,7 @@ class PredictionLog:
 
     1. When `append` returns, the lines are with the operating system: they survive kill -9 of the process (not a power
        cut: there is no fsync per request).
-    2. A short write is never continued: its segment is left and all lines go to a fresh one.
+    2. A short write is taken back and never continued: its segment is left and all lines go to a fresh one.
     3. When nothing can be written `append` raises `Transient`, and the caller must not acknowledge.
     """
 
@@ -50,8 +52,11 @@ class PredictionLog:
 
     def _written(self, lines: bytes) -> bool:
         assert self._file is not None
+        if os.write(self._file, lines) != len(lines):
+            os.ftruncate(self._file, self._size)  # whole lines that fitted would be there a second time
+            return False
         self._size += len(lines)
-        return os.write(self._file, lines) == len(lines)
+        return True
 
     def _next_segment(self) -> None:
         self.close()
@@ -67,16 +72,50 @@ def read_log(directory: Path) -> Iterator[dict[str, Any]]:
         yield from _lines(segment)
 
 
+def find(directory: Path, id: str) -> dict[str, Any] | None:
+    """The logged prediction with this id; None when there is none, also when its line is torn: nobody was ever told that id.
+
+    Ids have no order, so every segment is searched: as bytes, which takes about a second for ten million lines, and needs
+    no index that could be lost or say something else. `Tampered` when its line is damaged or another says otherwise.
+    """
+    if not _ID.fullmatch(id):
+        return None
+    found = {line: segment for segment in sorted(directory.glob("*.jsonl")) for line in _holding(segment, id)}
+    if len(found) > 1:
+        raise _damaged(f"Two lines of the prediction log say different things about {id}.")
+    for line, segment in found.items():
+        return _parsed(line, f"The line of {id} in {segment.name} is not what the server wrote.")
+    return None
+
+
+def _holding(segment: Path, id: str) -> Iterator[bytes]:
+    """Whole lines that begin with the id: within a line a caller's own text may look the same."""
+    start = b'{"id":"%s"' % id.encode()
+    text = b"\n" + segment.read_bytes()
+    at = text.find(b"\n" + start)
+    while at >= 0:
+        end = text.find(b"\n", at + 1)
+        if end < 0:
+            return
+        yield text[at + 1 : end]
+        at = text.find(b"\n" + start, end)
+
+
+def _parsed(line: bytes, damage: str) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = orjson.loads(line)
+    except orjson.JSONDecodeError as broken:
+        raise _damaged(damage) from broken
+    return record
+
+
+def _damaged(message: str) -> Tampered:
+    return Tampered(message, code="log-damaged", hint="Restore it from a backup.")
+
+
 def _lines(segment: Path) -> Iterator[dict[str, Any]]:
     with segment.open("rb") as file:
         for at, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as damage:
-                raise Tampered(
-                    f"Line {at} of {segment.name} is not what the server wrote.",
-                    code="log-damaged",
-                    hint="Restore it from a backup.",
-                ) from damage
+            yield _parsed(line, f"Line {at} of {segment.name} is not what the server wrote.")

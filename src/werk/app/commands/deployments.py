@@ -13,6 +13,7 @@ from werk.core.nouns import ModelVersion, from_micros
 from werk.pipelines.deploy import check_deployable, put_live, roll_back
 from werk.pipelines.steps import SERVING
 from werk.serving.deploy import deployments as history
+from werk.serving.deploy import held_deployment, redeploy
 
 PIPELINE = "deployment"
 
@@ -50,16 +51,23 @@ def rollback(model: str, comment: str, project: Path | None, profile: str | None
     return Answer(record=newest, text=text)
 
 
+def settle(project: Path | None, profile: str | None) -> None:
+    """What the server follows says what the journal says, also after a kill in between."""
+    with opened(project, profile) as session:
+        redeploy(session.p, session.p.project.root / SERVING)
+
+
 def deployments(project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         rows = session.p.journal.rows("deployments", order=("-seq",))
-    live = {str(row["endpoint"]): row["deployment"] for row in reversed(rows)}
+        folder = session.p.project.root / SERVING
+    live = {held_deployment(folder, endpoint) for endpoint in {str(row["endpoint"]) for row in rows}}
     shown = [
         {
             "deployment": row["deployment"],
             "endpoint": row["endpoint"],
             "version": f"{row['model']}:{row['version']}",
-            "live": live[str(row["endpoint"])] == row["deployment"],
+            "live": row["deployment"] in live,
             "at": from_micros(int(str(row["at"]))).isoformat(timespec="seconds"),
             "cause": row["cause"],
         }

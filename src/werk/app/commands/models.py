@@ -10,6 +10,8 @@ from werk.app.commands.past import reader
 from werk.app.commands.runs import drain
 from werk.app.wiring import opened
 from werk.core.nouns import ModelVersion
+from werk.pipelines.deploy import take_out
+from werk.pipelines.steps import SERVING
 
 
 def models(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
@@ -51,7 +53,7 @@ def reject(version: str, comment: str, project: Path | None, profile: str | None
 def retire(version: str, comment: str, project: Path | None, profile: str | None) -> Answer:
     mv = ModelVersion.parse(version)
     with opened(project, profile) as session:
-        registry.retire(session.p, mv, comment)
+        take_out(session.p, mv, session.p.project.root / SERVING, comment)
     return Answer(record={"version": str(mv), "status": "retired"}, text=f"{mv} retired")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from werk import journal
 from werk.app.answers import Answer
 from werk.app.wiring import opened
+from werk.core.canonical import JSON
 from werk.core.journal import Verification
 from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
@@ -46,7 +48,7 @@ def chain(found: Lineage) -> list[str]:
     """A lineage as it is printed."""
     lines = []
     if found.prediction:
-        lines.append(f"prediction {found.prediction['prediction_id']}  score {found.prediction['score']:.6f}")
+        lines += _asked(found.prediction)
         lines += [f"  scored from {_source(origin)}" for origin in found.inputs]
     lines.append(f"model      {found.model}  {found.canonical_hash}")
     lines.append(f"run        {found.run}")
@@ -55,6 +57,14 @@ def chain(found: Lineage) -> list[str]:
     lines.append(f"code       tree {str(found.code.get('tree'))[:12]}, commit {found.code.get('commit') or 'none'}{changed}")
     lines += [f"  trained on {_source(origin)}" for origin in found.snapshots]
     return lines
+
+
+def _asked(prediction: Mapping[str, JSON]) -> list[str]:
+    score = prediction["score"]
+    first = f"prediction {prediction['prediction_id']}  score {f'{score:.6f}' if isinstance(score, float) else score}"
+    if "endpoint" not in prediction:
+        return [first]
+    return [first, f"  answered at '{prediction['endpoint']}' on {prediction['at']} by {prediction['deployment']}"]
 
 
 def _source(origin: Origin) -> str:

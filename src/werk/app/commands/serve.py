@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +16,27 @@ FOLDER = Path(".werk") / "serving"
 
 
 def serve(port: int, project: Path | None, profile: str | None) -> None:
-    """Needs no journal: what is served lies in files that a deployment wrote."""
-    folder = find_root((project or Path.cwd()).resolve()) / FOLDER
-    if not folder.is_dir():
+    """The files first say what the journal says: what is no longer approved is not answered with."""
+    root = find_root((project or Path.cwd()).resolve())
+    if not (root / FOLDER).is_dir():
         raise InputError(
             "Nothing is deployed yet.", code="deployment-missing", hint="Approve a version; its approval deploys it."
         )
-    run_server(folder, port=port, on_ready=partial(_ready, folder))
+    _settle(root, profile)
+    run(port, root)
+
+
+def run(port: int, root: Path) -> None:
+    """Needs no journal: what is served lies in files that a deployment wrote."""
+    run_server(root / FOLDER, port=port, on_ready=partial(_ready, root / FOLDER))
+
+
+def _settle(root: Path, profile: str | None) -> None:
+    """In a process of its own, so that this one never holds a journal; without one, what was deployed is served all the same."""
+    command = [sys.executable, "-m", "werk.app.worker", "settle", str(root), profile or ""]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as asked:
+        if asked.wait():
+            print("warning: the journal was not asked; serving what was deployed last", file=sys.stderr)
 
 
 def _ready(folder: Path, url: str) -> None:

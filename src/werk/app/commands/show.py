@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,7 @@ from werk.core.canonical import JSON
 from werk.core.errors import unknown
 from werk.core.journal import Reader, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
-from werk.pipelines.explanation import prediction
+from werk.pipelines.prediction import Served, prediction
 from werk.workflow.capture import Environment
 
 Record = dict[str, object]
@@ -41,7 +42,9 @@ def _found(session: Session, then: Reader, id: str) -> Record:
         found = run_record(then, id)
         return {**found, "made_with": _made_with(session, id, then.rows("steps", {"run": id}, order=("seq",)))}
     if id.startswith("prd_"):
-        return {name: str(value) if name == "cutoff" else value for name, value in prediction(session.p, id).items()}
+        asked = prediction(session.p, id)
+        row = asdict(asked) if isinstance(asked, Served) else asked
+        return {name: str(value) if name == "cutoff" else value for name, value in row.items()}
     if id.startswith("dep_"):
         return dict(_one(then, "deployments", "deployment", id))
     table, at, version = id.rpartition("@")

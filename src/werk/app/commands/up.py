@@ -19,6 +19,7 @@ from werk.app.commands.serve import FOLDER
 from werk.app.wiring import Session, opened
 from werk.core.errors import InputError, Transient
 from werk.journal.filelock import alone
+from werk.serving.deploy import redeploy
 from werk.workflow.triggers import waiting
 
 LOCK = Path(".werk") / "up.lock"
@@ -36,6 +37,7 @@ NEVER_TAKEN_S = 60.0
 def up(port: int, project: Path | None, profile: str | None) -> None:
     with opened(project, profile) as session, _only_one(session.p.project.root / LOCK):
         (session.p.project.root / FOLDER).mkdir(parents=True, exist_ok=True)
+        redeploy(session.p, session.p.project.root / FOLDER)
         say("supervising the prediction server, runs and triggers; Ctrl-C stops all of it")
         with ExitStack() as parts, _asked_to_stop() as stop:
             kept: list[Part] = [Server(session, port), Runs(session), Triggers(session)]

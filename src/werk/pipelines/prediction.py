@@ -1,0 +1,90 @@
+"""One prediction by its id: a row of the table of batch scores, or a line of the prediction server's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from werk import data
+from werk.core.canonical import JSON
+from werk.core.errors import Failed, InputError
+from werk.core.nouns import ModelVersion, from_micros
+from werk.core.platform import Platform
+from werk.pipelines.steps import PREDICTIONS, SERVING
+from werk.serving.prediction_log import find
+
+_DEPLOYED = ("endpoint", "model", "version", "canonical_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the server answered: `features` are the values as they were sent, `key` names the row where the caller did.
+
+    Both may be personal data. They stand in the log alone, never in a fact, so that deleting the log's line erases them.
+    """
+
+    prediction_id: str
+    score: JSON
+    model: str
+    version: int
+    canonical_hash: str
+    endpoint: str
+    deployment: str
+    at: str
+    request: str | None
+    key: Mapping[str, JSON]
+    features: Mapping[str, JSON]
+
+    @property
+    def mv(self) -> ModelVersion:
+        return ModelVersion(self.model, self.version)
+
+
+def prediction(p: Platform, id: str) -> Mapping[str, object] | Served:
+    """A batch prediction as its stored row without attributions, or one that was served; `InputError` for an unknown id."""
+    found = _batch(p, id) or served(p, id)
+    if found is None:
+        raise _unknown(p, id)
+    return found
+
+
+def served(p: Platform, id: str) -> Served | None:
+    """The log's record of an answer; `Failed` when it names a deployment that the journal does not tell of like that."""
+    line = find(_log(p), id)
+    return None if line is None else _checked(p, id, line)
+
+
+def _log(p: Platform) -> Path:
+    return p.project.root / SERVING / "predictions"
+
+
+def _batch(p: Platform, id: str) -> Mapping[str, object] | None:
+    if data.known(p, PREDICTIONS) is None:
+        return None
+    rows = data.scan(p, PREDICTIONS).filter(pl.col("prediction_id") == id).drop("attributions", strict=False).head(1).collect()
+    return rows.row(0, named=True) if len(rows) else None
+
+
+def _checked(p: Platform, id: str, line: Mapping[str, Any]) -> Served:
+    told = p.journal.rows("deployments", {"deployment": line["deployment"]})
+    if not told or any(told[0][name] != line[name] for name in _DEPLOYED):
+        raise Failed(
+            f"The log says that {line['deployment']} answered {id}; the journal does not tell of it like that.",
+            code="lineage-broken",
+            hint="Run `werk audit verify`; another profile has a journal of its own.",
+        )
+    said = {name: line[name] for name in (*_DEPLOYED, "deployment", "score", "request", "key")}
+    at = from_micros(line["at"]).isoformat(timespec="milliseconds")
+    return Served(prediction_id=id, at=at, features=line["row"], **said)
+
+
+def _unknown(p: Platform, id: str) -> InputError:
+    if data.known(p, PREDICTIONS) is None and not _log(p).is_dir():
+        hint = "Run the batch inference pipeline, or ask the prediction server."
+        return InputError("Nothing has been predicted yet.", code="prediction-unknown", hint=hint)
+    hint = f'`werk sql "select prediction_id from {PREDICTIONS} limit 5"` shows some; one that was erased is unknown, too.'
+    return InputError(f"There is no prediction '{id}'.", code="prediction-unknown", hint=hint)
