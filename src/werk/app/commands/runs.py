@@ -21,6 +21,7 @@ from werk.core.canonical import JSON
 from werk.core.errors import InputError, Refused
 from werk.core.journal import Fact, Journal
 from werk.pipelines.cost import record_cost
+from werk.pipelines.restated import restate
 from werk.workflow import Progress, parse_params
 from werk.workflow.capture import capture_code, capture_environment
 from werk.workflow.triggers import Trigger
@@ -44,7 +45,7 @@ def resume(run: str, project: Path | None, profile: str | None) -> Answer:
         name = str(found["pipeline"])
         pipeline = pipeline_named(session.p.project.root, name)
         session.engine(_say).resume(pipeline, run, code=_code(session), environment=_environment())
-        record_cost(session.p, run, session.prices)
+        _afterwards(session, run)
         drain(session)
         return Answer(record=run_record(session.p.journal, run), text=run)
 
@@ -78,7 +79,13 @@ def _pinned(session: Session, value: object, kind: object) -> object:
 
 def drive(session: Session, name: str, id: str) -> None:
     session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
-    record_cost(session.p, id, session.prices)
+    _afterwards(session, id)
+
+
+def _afterwards(session: Session, run: str) -> None:
+    """What only a finished run can say."""
+    restate(session.p, run)
+    record_cost(session.p, run, session.prices)
 
 
 def drained(project: Path | None, profile: str | None) -> None:
