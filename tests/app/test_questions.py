@@ -189,6 +189,27 @@ def test_every_monitor_has_a_line_for_the_window(small: Small, capsys: pytest.Ca
         monitor.monitor(None, "secnd", False, None, small.root, None)
 
 
+def test_a_verdict_that_comes_back_is_shown_although_its_check_came_from_the_cache(tmp_path: Path) -> None:
+    """Rows, other rows, the first rows again: the third run finds everything in the cache, and what it says is the newest."""
+    lived = Small(tmp_path)
+    lived.werk("ingest", "raw.rows", "rows.parquet")
+    lived.werk("run", "training")
+    verdicts = []
+    changed = pl.read_parquet(lived.root / "rows.parquet").with_columns(x=pl.col("x") * 100)
+    changed.write_parquet(lived.root / "changed.parquet")
+    for file in ("rows.parquet", "changed.parquet", "rows.parquet"):
+        lived.werk("ingest", "raw.rows", file)
+        lived.werk("run", "batch_inference", "-p", "window=second", "-p", "model=small:1")
+        answers = json.loads(lived.werk("monitor", "--json"))
+        verdicts.append({row["monitor"]: (row["verdict"], row["sentence"]) for row in answers if row["monitor"] != "cost"})
+    assert verdicts[0] != verdicts[1]
+    assert verdicts[2] == verdicts[0]
+    head = json.loads(lived.werk("status", "--json"))["head"]
+    lived.werk("run", "batch_inference", "-p", "window=second", "-p", "model=small:1")
+    facts = json.loads(lived.werk("sql", "--json", f"select kind from journal.facts where seq > {head['seq']}"))
+    assert not [fact for fact in facts if fact["kind"] in ("monitor.checked", "drift.detected")], "an exact repeat says nothing"
+
+
 def test_a_violation_in_the_newest_window_is_exit_code_three_when_asked(small: Small) -> None:
     bad = [row for row in rows(monitor.monitor(None, None, False, None, small.root, None)) if row["verdict"] == "violation"]
     if not bad:

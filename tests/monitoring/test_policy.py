@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from werk.core.errors import InputError
 from werk.core.nouns import Usage
-from werk.monitoring import MonitorVerdict, Policy, Prices, cost_line
+from werk.monitoring import MonitorVerdict, Policy, Prices, Thresholds, cost_line
 
 
 def said(monitor: str, verdict: str = "violation", **values: float) -> MonitorVerdict:
@@ -62,3 +64,10 @@ def test_cost_without_price_or_measurement_cannot_be_said() -> None:
 def test_a_price_file_is_checked(table: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Prices.from_mapping(table)
+
+
+def test_the_page_for_ml_engineers_says_what_the_code_retrains_on() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ml_engineer.md").read_text(encoding="utf-8")
+    margin = Thresholds().auc_margin
+    assert Policy().auc_below == margin
+    assert f"AUC more than {margin} below the accepted interval" in page

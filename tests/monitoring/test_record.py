@@ -49,3 +49,38 @@ def test_later_labels_are_a_new_fact_and_the_newest_answer_stands(p: Platform) -
     assert rows[1]["report_key"] == "reports/1"
     assert timeline(p, ModelVersion("flight-delay", 2)) == []
     assert len(replay(p.journal)["monitors"]) == 2  # type: ignore[arg-type]
+
+
+def test_a_verdict_that_comes_back_is_the_newest_again(p: Platform) -> None:
+    other = replace(SHIFTED, verdict="ok", values={"label_h": 0.0, "input": "bb"})
+    for run, said in (("run_1", SHIFTED), ("run_2", other), ("run_3", SHIFTED)):
+        record(p, MV, [said], run)
+    (row,) = timeline(p, MV)
+    assert (row["verdict"], row["values"]) == ("violation", SHIFTED.values)
+    assert kinds(p) == ["monitor.checked", "drift.detected", "monitor.checked", "monitor.checked", "drift.detected"]
+    assert replay(p.journal)["monitors"] == p.journal.rows("monitors")  # type: ignore[arg-type]
+
+
+def test_without_a_run_it_comes_back_too(p: Platform) -> None:
+    other = replace(SHIFTED, verdict="ok")
+    for said in (SHIFTED, other, SHIFTED, SHIFTED, other):
+        record(p, MV, [said])
+    assert kinds(p).count("monitor.checked") == 4
+    assert timeline(p, MV)[0]["verdict"] == "ok"
+
+
+def test_a_resumed_run_that_says_it_again_after_others_adds_nothing(p: Platform) -> None:
+    record(p, MV, [SHIFTED], "run_1")
+    record(p, MV, [replace(SHIFTED, verdict="ok")], "run_2")
+    before = kinds(p)
+    record(p, MV, [SHIFTED], "run_1")
+    assert kinds(p) == before
+    assert timeline(p, MV)[0]["verdict"] == "ok"
+
+
+def test_values_that_json_changes_are_still_the_same_answer(p: Platform) -> None:
+    """1.0 and 1 are one number in JSON, a tuple and a list one list: a repeat must not look like news."""
+    said = replace(FINE, values={"bins": [1.0, 2, 0.1 + 0.2], "none": None, "deep": {"a": {"b": 1e-17}}})
+    record(p, MV, [said], "run_1")
+    record(p, MV, [said], "run_2")
+    assert kinds(p) == ["monitor.checked"]

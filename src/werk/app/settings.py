@@ -17,7 +17,7 @@ from werk.workflow.capture.secrets import find_secrets
 FILE = "werk.toml"
 PORTS = ("table_store", "object_store", "key_store", "identity", "meter", "engine")
 _SECTIONS = (*PORTS, "project", "journal", "profile", "trigger", "serving", "prices")
-_TRIGGER = ("name", "on", "pipeline", "where", "params")
+_TRIGGER = ("name", "on", "pipeline", "where", "params", "backlog")
 _TELLING = re.compile(r"password|passwd|secret|token", re.IGNORECASE)
 Table = dict[str, object]
 
@@ -208,17 +208,27 @@ def _triggers(tree: Table) -> tuple[Table, ...]:
         raise InputError("[[trigger]] in werk.toml is not a list of tables.", code="settings-malformed", hint=hint)
     for one in found:
         _check_trigger(one)
+    names = [str(one["name"]) for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            hint = "Give each a name of its own: what a trigger has answered is kept by its name."
+            raise InputError(f"Two triggers in werk.toml are called '{name}'.", code="setting-twice", hint=hint)
     return tuple(found)
 
 
 def _check_trigger(one: Table) -> None:
+    whose = f"trigger '{one['name']}'" if isinstance(one.get("name"), str) else "[[trigger]]"
     for name in one:
         if name not in _TRIGGER:
-            raise unknown("key of [[trigger]]", name, _TRIGGER, code="setting-unknown")
+            raise unknown(f"key of {whose}", name, _TRIGGER, code="setting-unknown")
     for name in _TRIGGER[:3]:
         if not isinstance(one.get(name), str):
             hint = f'Write {name} = "..." below [[trigger]].'
-            raise InputError(f"A [[trigger]] in werk.toml lacks '{name}'.", code="setting-missing", hint=hint)
+            raise InputError(f"A [[trigger]] in werk.toml lacks '{name}' ({whose}).", code="setting-missing", hint=hint)
+    for name in _TRIGGER[3:5]:
+        if not isinstance(one.get(name, {}), dict):
+            hint = f'Write {name} = {{FIELD = "..."}}.'
+            raise InputError(f"'{name}' of {whose} in werk.toml is not a table.", code="settings-malformed", hint=hint)
 
 
 def _journal_url(url: str, root: Path) -> str:

@@ -46,6 +46,9 @@ PROJECTIONS: tuple[Projection, ...] = (
     *TRIGGER_PROJECTIONS,
 )
 
+# Every kind a trigger can name besides a project's own: what is read into a projection, and what is not.
+KINDS = frozenset({*(kind for shape in PROJECTIONS for kind in shape.kinds), "drift.detected", "project.restored", "body.erased"})
+
 RESOURCES: Mapping[str, Resource] = {
     "p": lambda p, context: p,
     "context": lambda p, context: context,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -183,8 +184,13 @@ def _drift(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, scor
 
 
 @step("model-monitoring")
-def check(scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, p: Platform, context: StepContext) -> list[str]:
-    """Compare one window with what the version was accepted on; each monitor says one line, violations are facts."""
+def check(
+    scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, p: Platform, context: StepContext
+) -> list[dict[str, JSON]]:
+    """Compare one window with what the version was accepted on; each monitor says one line, violations are facts.
+
+    The answers themselves are the result, so that a later run which takes it from the cache can say them again.
+    """
     mv = ModelVersion.parse(model)
     loaded = load(p, mv)
     accepted = Baseline.from_json(json.loads(_object(p, baseline_key(mv))))
@@ -201,7 +207,7 @@ def check(scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, 
         importance=models.importance(models.explain(p, loaded, sample(ordered, loaded)), loaded),
     )
     monitoring.record(p, mv, verdicts, context.run)
-    return [verdict.sentence for verdict in verdicts]
+    return [{"model": model, **asdict(verdict)} for verdict in verdicts]
 
 
 @step("model-evaluation")

@@ -16,8 +16,9 @@ from typing import Any, Literal, cast
 
 from werk import journal
 from werk.app.answers import Answer
+from werk.app.commands.runs import checked_triggers
 from werk.app.settings import Settings, find_root, load_settings
-from werk.app.wiring import KEY, Session, built, objects, open_with
+from werk.app.wiring import KEY, KINDS, Session, built, objects, open_with
 from werk.core.errors import WerkError
 from werk.core.nouns import to_micros, utc_now
 from werk.core.ports.key_store import KeyStore
@@ -151,6 +152,7 @@ def _of_journal(settings: Settings) -> Iterator[Finding]:
         yield _tried("journal", lambda: _journal(session))
         yield _tried("clock", lambda: _clock(session))
         yield _tried("signed heads", lambda: _heads(session))
+        yield _tried("triggers", lambda: _triggers(session))
         yield Finding("actor", "ok", f"{session.p.actor.name} ({session.p.actor.assurance})")
 
 
@@ -172,6 +174,16 @@ def _clock(session: Session) -> Finding | str:
         return Finding("clock", "broken", f"the newest fact is {ahead:.0f} s in the future: this clock was set back")
     state: State = "broken" if skew >= GREAT_SKEW_S else "warning" if skew >= SKEW_S else "ok"
     return Finding("clock", state, f"{skew:.3f} s from the database's")
+
+
+def _triggers(session: Session) -> Finding | str:
+    """Whether each could start its pipeline; a kind of fact that nobody has written may be a project's own, or a slip."""
+    triggers = checked_triggers(session)
+    seen = {trigger.on for trigger in triggers if any(session.journal.facts(kinds=(trigger.on,), limit=1))}
+    for trigger in triggers:
+        if trigger.on not in KINDS and trigger.on not in seen:
+            return Finding("triggers", "warning", f"{trigger.name} waits for {trigger.on}: no such fact has been written yet")
+    return f"{len(triggers)} fit their pipelines" if triggers else "none"
 
 
 def _heads(session: Session) -> Finding | str:

@@ -14,17 +14,18 @@ from typing import Any, cast, get_args
 
 from werk import data, registry
 from werk.app.answers import Answer
-from werk.app.code import pipeline_named
+from werk.app.code import load_pipelines, pipeline_named
 from werk.app.commands.past import reader
 from werk.app.commands.show import run_record, run_row, time_of
-from werk.app.wiring import Session, opened
+from werk.app.wiring import KINDS, Session, opened
 from werk.core.canonical import JSON
-from werk.core.errors import InputError, Refused
+from werk.core.errors import Failed, InputError, Refused, StepFailed, WerkError
 from werk.core.journal import Fact, Journal
 from werk.pipelines.cost import record_cost
+from werk.pipelines.restated import restate
 from werk.workflow import Progress, parse_params
 from werk.workflow.capture import capture_code, capture_environment
-from werk.workflow.triggers import Trigger
+from werk.workflow.triggers import Firing, Trigger, check
 from werk.workflow.triggers import drain as fire
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*")
@@ -33,6 +34,7 @@ _CHAMPION = "@champion"
 
 def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
+        checked_triggers(session)
         id = start(session, pipeline, _pairs(given), fresh=fresh)
         drive(session, pipeline, id)
         drain(session)
@@ -41,11 +43,12 @@ def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, 
 
 def resume(run: str, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
+        checked_triggers(session)
         found = run_row(session.p.journal, run)
         name = str(found["pipeline"])
         pipeline = pipeline_named(session.p.project.root, name)
         session.engine(_say).resume(pipeline, run, code=_code(session), environment=_environment())
-        record_cost(session.p, run, session.prices)
+        _afterwards(session, run)
         drain(session)
         return Answer(record=run_record(session.p.journal, run), text=run)
 
@@ -79,37 +82,77 @@ def _pinned(session: Session, value: object, kind: object) -> object:
 
 def drive(session: Session, name: str, id: str) -> None:
     session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
-    record_cost(session.p, id, session.prices)
+    _afterwards(session, id)
+
+
+def _afterwards(session: Session, run: str) -> None:
+    """What only a finished run can say."""
+    restate(session.p, run)
+    record_cost(session.p, run, session.prices)
 
 
 def drained(project: Path | None, profile: str | None) -> None:
+    """What a worker of `werk up` does; `Failed` when a trigger could not be answered, so that it tries again later."""
     with opened(project, profile) as session:
-        drain(session)
+        checked_triggers(session)
+        failed = drain(session)
+        if failed:
+            named = ", ".join(sorted(failed))
+            raise Failed(f"What asks for trigger {named} is not answered.", code="trigger-failed", hint="Its words are above.")
 
 
 def triggers_of(session: Session) -> list[Trigger]:
     return [Trigger(**cast("dict[str, Any]", table)) for table in session.settings.triggers]
 
 
-def drain(session: Session) -> list[str]:
-    """Start and drive what the newest facts ask for, until nothing is asked for any more; returns the runs."""
+def checked_triggers(session: Session) -> list[Trigger]:
+    """All of them, once it is clear that each can start its pipeline: after a run it would be late to find out."""
     triggers = triggers_of(session)
-    pipelines = {trigger.name: trigger.pipeline for trigger in triggers}
-    done: list[str] = []
-    while fired := fire(session.p.journal, triggers, partial(_started, session)):
-        for name, seq, run in fired:
-            print(f"trigger {name}: fact {seq} starts {pipelines[name]} {run}", file=sys.stderr)
-            done.append(run)
-            _driven(session, pipelines[name], run)
-    return done
+    if triggers:
+        check(triggers, load_pipelines(session.p.project.root), KINDS)
+    return triggers
 
 
-def _driven(session: Session, pipeline: str, run: str) -> None:
-    """A retrained model that the gate refuses is an answer, not a failure of the command whose fact asked for it."""
+def drain(session: Session) -> set[str]:
+    """Start and drive what the newest facts ask for, until nothing is asked for any more; returns triggers that failed.
+
+    A trigger's failure is told and is no failure of the command whose fact asked for it: that one has done its work.
+    """
+    triggers, failed = triggers_of(session), set[str]()
+
+    def unstarted(trigger: Trigger, fact: Fact, error: WerkError) -> None:
+        failed.add(trigger.name)
+        _tell(f"trigger {trigger.name} could not start {trigger.pipeline} for fact {fact.seq} ({fact.kind})", error)
+
+    while fired := fire(session.p.journal, triggers, partial(_started, session), unstarted=unstarted):
+        for firing in fired:
+            failed |= _driven(session, firing)
+        triggers = [trigger for trigger in triggers if trigger.name not in failed]
+    return failed
+
+
+def _driven(session: Session, firing: Firing) -> set[str]:
+    """A retrained model that the gate refuses is an answer, not a failure of the trigger."""
+    name, pipeline, run = firing.trigger.name, firing.trigger.pipeline, firing.run
+    print(f"trigger {name}: fact {firing.fact} starts {pipeline} {run}", file=sys.stderr)
+    if firing.also:
+        older = f"{len(firing.also)} earlier {'fact' if len(firing.also) == 1 else 'facts'} of {firing.trigger.on}"
+        print(f"  {older} {'is' if len(firing.also) == 1 else 'are'} answered by this run", file=sys.stderr)
     try:
         drive(session, pipeline, run)
     except Refused as no:
         print(f"  refused: {no.message}", file=sys.stderr)
+    except WerkError as error:
+        _tell(f"trigger {name}: its run {run} of {pipeline} failed", error, f"Then `werk resume {run}`.")
+        return {name}
+    return set()
+
+
+def _tell(what: str, error: WerkError, then: str = "") -> None:
+    if isinstance(error, StepFailed) and error.user_traceback:
+        print(error.user_traceback.rstrip(), file=sys.stderr)
+    print(f"{what}: {error.message} [{error.code}]", file=sys.stderr)
+    print(f"  next: {' '.join(filter(None, (error.hint, then)))}", file=sys.stderr)
 
 
 def _started(session: Session, journal: Journal, trigger: Trigger, fact: Fact, params: Mapping[str, JSON]) -> str:

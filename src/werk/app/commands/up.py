@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from werk.app.commands.runs import triggers_of
+from werk.app.commands.runs import checked_triggers
 from werk.app.commands.serve import FOLDER
 from werk.app.wiring import Session, opened
 from werk.core.errors import InputError, Transient
@@ -233,7 +233,7 @@ class Triggers:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._triggers = triggers_of(session)
+        self._triggers = checked_triggers(session)
         self._worker: Worker | None = None
         self._patience = Patience()
         self._decided = 0
