@@ -102,11 +102,20 @@ def demo(
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(help="The use case's name; a folder of that name is made.")],
-    template: Annotated[str, typer.Option("--template", help="The template to start from.")] = "flights",
+    template: Annotated[
+        str | None, typer.Option("--template", help="flights (an example with data) or table (with --data). [default: flights]")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Your own Parquet, CSV or JSON-lines file: one row a thing, with its outcome.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", help="The column of --data to predict: 1 or 0.")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="The column that tells rows apart; again for more than one.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """A new use case: real files that you own, edit and run."""
-    _do("projects.init", json, name=name, template=template)
+    """Create a new use case, from a template or from your own file: real files that you own, edit and run."""
+    _do("projects.init", json, name=name, template=template, data=data, outcome=target, key=key or [])
 
 
 @app.command()
