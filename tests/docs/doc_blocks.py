@@ -17,7 +17,7 @@ PAGES = (
     ROOT / "examples" / "toy_plugin" / "README.md",
 )
 SHELL = ("sh", "")
-LANGUAGES = (*SHELL, "text", "python", "toml", "yaml", "json", "diff")
+LANGUAGES = (*SHELL, "text", "python", "py", "toml", "yaml", "json", "diff")  # `py` is a signature, made from the code
 # The closed list. "run by" names a file of this repository that does run it.
 REASONS = ("run by FILE", "costs minutes", "needs your servers", "opens an editor")
 _FENCE = re.compile(r"^(?P<tick>`{3,}|~{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=tick)[ ]*$", re.MULTILINE | re.DOTALL)
