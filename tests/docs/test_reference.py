@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import typer
 from doc_blocks import ROOT
+from typer.main import get_command
 
 import werk
 from werk.app import reference, signatures
+from werk.app.cli import app
 from werk.app.wiring import PROJECTIONS
 
 PAGE = (ROOT / reference.PAGE).read_text(encoding="utf-8")
@@ -79,3 +82,19 @@ def test_what_says_nothing_of_itself_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_parameter_of_a_public_function_has_a_type() -> None:
     assert re.findall(r"\w+: (?:_empty|empty)\b", signatures.python_face()) == []
+
+
+def named_commands() -> dict[str, Any]:
+    return dict(reference._named("werk", get_command(app)))
+
+
+def test_the_list_of_commands_has_whole_sentences_on_eighty_columns() -> None:
+    longest = 80 - len("  deployments  ")
+    firsts = {name: (command.help or "").split("\n\n")[0].partition(". ")[0] for name, command in named_commands().items()}
+    assert len(firsts) > 30
+    assert {name: said for name, said in firsts.items() if not 0 < len(" ".join(said.split())) <= longest} == {}
+
+
+def test_every_argument_and_option_says_what_it_is() -> None:
+    silent = [f"{name} {one.name}" for name, command in named_commands().items() for one in command.params if not one.help]
+    assert silent == []
