@@ -9,14 +9,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "src" / "werk" / "templates" / "flights"
 FIRST = ROOT / "docs" / "first_model.md"
+OWN = ROOT / "docs" / "own_data.md"
 PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    TEMPLATE / "README.md",
+    *sorted((ROOT / "src" / "werk" / "templates").glob("*/README.md")),
     ROOT / "examples" / "toy_plugin" / "README.md",
 )
 SHELL = ("sh", "")
-LANGUAGES = (*SHELL, "text", "python", "toml", "yaml", "json", "diff")
+LANGUAGES = (*SHELL, "text", "python", "py", "toml", "yaml", "json", "diff")  # `py` is a signature, made from the code
 # The closed list. "run by" names a file of this repository that does run it.
 REASONS = ("run by FILE", "costs minutes", "needs your servers", "opens an editor")
 _FENCE = re.compile(r"^(?P<tick>`{3,}|~{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=tick)[ ]*$", re.MULTILINE | re.DOTALL)
@@ -24,7 +25,10 @@ _FENCE = re.compile(r"^(?P<tick>`{3,}|~{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`file` is what the block is (part of): `toml gate.toml`. `reason` is empty for a block that runs."""
+    """`file` is what the block is part of: `toml gate.toml`; the `whole` of it is what a reader saves there.
+
+    `reason` is empty for a block that runs.
+    """
 
     page: Path
     line: int
@@ -32,6 +36,7 @@ class Block:
     file: str
     reason: str
     text: str
+    whole: bool = False
 
     @property
     def where(self) -> str:
@@ -45,8 +50,9 @@ def blocks_of(page: Path) -> list[Block]:
 
 def _block(page: Path, text: str, found: re.Match[str]) -> Block:
     info, _, reason = found["info"].partition("no-run:")
-    language, _, file = info.strip().partition(" ")
-    return Block(page, text.count("\n", 0, found.start()) + 1, language, file.strip(), reason.strip(), found["text"])
+    language, file, whole = [*info.split(), "", "", ""][:3]
+    line = text.count("\n", 0, found.start()) + 1
+    return Block(page, line, language, file, reason.strip(), found["text"], whole == "whole")
 
 
 def runs(block: Block) -> bool:

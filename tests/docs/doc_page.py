@@ -17,7 +17,9 @@ def run_page(page: Path, shell: Shell, before_last: Callable[[], object] = lambd
     for at, block in enumerate(blocks):
         if at == last:
             before_last()
-        if block.language in SHELL:
+        if block.whole:
+            (shell.here / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language in SHELL:
             said = shell.run(block.text)
         elif block.language == "python":
             said = _python(block, shell)
@@ -29,9 +31,9 @@ def run_page(page: Path, shell: Shell, before_last: Callable[[], object] = lambd
 def _python(block: Block, shell: Shell) -> str:
     """A block that names a file shows lines of it; any other is run in the project's folder."""
     if block.file:
-        line = missing_line(block.text, (shell.folder / block.file).read_text(encoding="utf-8"))
+        line = missing_line(block.text, (shell.here / block.file).read_text(encoding="utf-8"))
         assert line is None, f"{block.page.name}:{block.line} shows a line that {block.file} lacks: {line}"
         return ""
-    script = shell.folder.parent / "block.py"
+    script = shell.here.parent / "block.py"
     script.write_text(shell.filled(block.text), encoding="utf-8")
     return shell.run("PYTHONPATH=. python ../block.py")

@@ -62,6 +62,13 @@ class Shell:
         """What the lines print; fails at the first whose exit code is not the one its comment tells, or 0."""
         return "".join(self._line(line) for line in _lines(text))
 
+    @property
+    def here(self) -> Path:
+        """The folder that the page's commands have come to."""
+        self._send("pwd")
+        self._send(f'echo "{_END} $?"')
+        return Path(self._until(lambda out: _END in out).partition(_END)[0].strip())
+
     def filled(self, text: str) -> str:
         """The text with the words in capitals and the port filled in."""
         return _WORD.sub(lambda found: self._shown.get(found[0], found[0]), text).replace("8080", self._port)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from doc_blocks import FIRST, LANGUAGES, PAGES, ROOT, TEMPLATE, Block, blocks_of, missing_line, reason_is_listed, runs
+from doc_blocks import FIRST, LANGUAGES, OWN, PAGES, ROOT, TEMPLATE, Block, blocks_of, missing_line, reason_is_listed, runs
 from doc_page import run_page
 from doc_shell import Shell
 
@@ -24,7 +24,8 @@ from werk.registry import Gate
 from werk.workflow.triggers import Trigger
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-ELSEWHERE = (FIRST, TEMPLATE / "README.md")  # the shared project is made by running the one, the other runs in a project
+# The shared project is made by running the first, the second makes one of its own, the third runs in a project.
+ELSEWHERE = (FIRST, OWN, TEMPLATE / "README.md")
 RUN = [page for page in PAGES if page not in ELSEWHERE and any(runs(b) for b in blocks_of(page))]
 named = [block for block in BLOCKS if block.language in ("toml", "yaml", "json") and not block.reason]
 
@@ -53,6 +54,13 @@ def test_the_templates_readme_runs_in_the_project_it_is_copied_to(unapproved: Pa
     readme = unapproved / "README.md"
     assert "approve my-case:1" in readme.read_text(encoding="utf-8")
     run_page(readme, opened(unapproved))
+
+
+def test_the_page_of_your_own_data_runs_where_nothing_is(tmp_path: Path, opened: Callable[[Path], Shell]) -> None:
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    run_page(OWN, opened(folder))
+    assert (folder / "tumours" / "story.html").is_file()
 
 
 def settings(path: Path, patch: pytest.MonkeyPatch) -> None:

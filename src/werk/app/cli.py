@@ -15,18 +15,22 @@ from werk.app.answers import Answer
 from werk.core.errors import InputError, WerkError
 
 PLAIN = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_is_help": True, "add_completion": False}
+HELP = "The whole MLOps loop on one machine, with the proof of each step. Begin with `werk demo`, or `werk init` for your own."
 INTERRUPTED = 130  # what Ctrl-C ends with, by the custom of shells
-app = typer.Typer(name="werk", help="The whole MLOps loop on one machine, with the proof of each step.", **PLAIN)  # type: ignore[arg-type]  # one dict for every Typer
-actor = typer.Typer(help="Who may act here.", **PLAIN)  # type: ignore[arg-type]  # as above
-audit = typer.Typer(help="Check what was recorded.", **PLAIN)  # type: ignore[arg-type]  # as above
+app = typer.Typer(name="werk", help=HELP, **PLAIN)  # type: ignore[arg-type]  # one dict for every Typer
+actor = typer.Typer(help="Add and list who may act here.", **PLAIN)  # type: ignore[arg-type]  # as above
+audit = typer.Typer(help="Check the record.", **PLAIN)  # type: ignore[arg-type]  # as above
 app.add_typer(actor, name="actor")
 app.add_typer(audit, name="audit")
 
 ProjectDir = Annotated[Path | None, typer.Option("--project", help="The project's folder (default: here or above).")]
 Profile = Annotated[str | None, typer.Option("--profile", help="A profile of werk.toml, e.g. team.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-AsOf = Annotated[str | None, typer.Option("--as-of", help="As it stood at a time (ISO 8601 with a zone).")]
-Params = Annotated[list[str] | None, typer.Option("-p", "--param", help="A pipeline parameter, key=value.")]
+RunId = Annotated[str, typer.Argument(help="run_..., as `werk runs` lists them.")]
+Version = Annotated[str, typer.Argument(help="model:version, e.g. flight-delay:1.")]
+Comment = Annotated[str, typer.Option("--comment", help="Why; it is recorded.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="As it stood then, e.g. 2026-03-03T12:00:00+00:00.")]
+Params = Annotated[list[str] | None, typer.Option("-p", "--param", help="A pipeline parameter, key=value; again for more.")]
 
 
 def entry() -> None:
@@ -95,18 +99,29 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it then listens; 0 takes a free one.")] = 8080,
     profile: Profile = None,
 ) -> None:
-    """The main job on a year of real flights."""
+    """Walk the whole loop on a year of real flights. Run it again and everything comes from the cache. With --break a copy is
+    harmed, and you see how that is caught."""
     _do("demo.demo", False, directory=directory, break_it=break_it, serve=serve, port=port, profile=profile)
 
 
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(help="The use case's name; a folder of that name is made.")],
-    template: Annotated[str, typer.Option("--template", help="The template to start from.")] = "flights",
+    template: Annotated[
+        str | None, typer.Option("--template", help="flights (an example with data) or table (with --data). [default: flights]")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Your own Parquet, CSV or JSON-lines file: one row a thing, with its outcome.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", help="The column of --data to predict: 1 or 0.")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="The column that tells rows apart; again for more than one.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """A new use case: real files that you own, edit and run."""
-    _do("projects.init", json, name=name, template=template)
+    """Create a use case, from a template or from a file of yours. Its files are yours to edit. Example: `werk init pumps --data
+    pumps.csv --target failed --key pump`."""
+    _do("projects.init", json, name=name, template=template, data=data, outcome=target, key=key or [])
 
 
 @app.command()
@@ -117,19 +132,26 @@ def ingest(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Land a file as a table, under its contract in contracts/."""
+    """Land a file as a table version, checked by its contract. The contract is contracts/TABLE.yaml; rows that break a required
+    rule go to TABLE_quarantine. Example: `werk ingest raw.flights data/flights.parquet`."""
     _do("tables.ingest", json, table=table, source=source, project=project, profile=profile)
 
 
 @app.command()
 def tables(as_of: AsOf = None, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Every table with its version, rows and quarantined rows."""
+    """List tables with version, rows and quarantined rows."""
     _do("tables.tables", json, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()
-def sql(query: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Ask the tables in SQL; journal.runs, journal.metadata, journal.facts ... are the record of what happened."""
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT, in quotes (DuckDB's SQL).")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Query the tables and the journal in SQL. journal.runs, journal.metadata, journal.facts ... are the record of what happened.
+    Example: `werk sql "select count(*) from raw.flights"`."""
     _do("tables.sql", json, query=query, project=project, profile=profile)
 
 
@@ -137,30 +159,31 @@ def sql(query: str, project: ProjectDir = None, profile: Profile = None, json: J
 def run(
     pipeline: Annotated[str, typer.Argument(help="A pipeline of this project.")],
     param: Params = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do not use cached results.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run every step, whatever the cache holds.")] = False,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Run a pipeline here, durably; prints the run id."""
+    """Run a pipeline; no finished step is ever lost. Prints the run id; a killed or failed run goes on with `werk resume`.
+    Example: `werk run training -p through=2013-06 -p params.rounds=40`."""
     _do("runs.run", json, pipeline=pipeline, given=param or [], fresh=fresh, project=project, profile=profile)
 
 
 @app.command()
-def resume(run: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Go on with a failed, refused or killed run; finished steps are kept."""
+def resume(run: RunId, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Go on with a failed, refused or killed run. Finished steps are kept."""
     _do("runs.resume", json, run=run, project=project, profile=profile)
 
 
 @app.command()
 def runs(
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 20,
     as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """The newest runs."""
+    """List the newest runs."""
     _do("runs.runs", json, limit=limit, as_of=as_of, project=project, profile=profile)
 
 
@@ -172,13 +195,13 @@ def show(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Everything recorded of one thing."""
+    """Show everything recorded of one thing."""
     _do("show.show", json, id=id, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()
-def logs(run: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """What each step of a run did: state, attempts, seconds, memory; of a failure your own traceback."""
+def logs(run: RunId, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Show what each step of a run did. State, attempts, seconds, memory; of a failure your own traceback."""
     _do("show.logs", json, run=run, project=project, profile=profile)
 
 
@@ -188,13 +211,13 @@ def pipelines(
     project: ProjectDir = None,
     json: Json = False,
 ) -> None:
-    """The pipelines of this project, or one as a graph."""
+    """List the pipelines of this project, or the steps of one."""
     _do("pipelines.pipelines", json, name=name, project=project)
 
 
 @app.command()
 def status(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """One screen: champion, what waits, last runs, newest verdicts, tables, and what to do next."""
+    """Show the project on one screen, and what to do next. Champion, what waits, last runs, newest verdicts, tables."""
     _do("status.status", json, project=project, profile=profile)
 
 
@@ -205,26 +228,27 @@ def models(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Every model version with its status and aliases."""
+    """List model versions with their status and aliases."""
     _do("models.models", json, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()
 def approve(
-    version: Annotated[str, typer.Argument(help="model:version")],
-    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    version: Version,
+    comment: Comment = "",
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Approve a version as whoever you can prove to be (WERK_TOKEN); its trainer is refused."""
+    """Approve a version that somebody else has trained. You are whoever you can prove to be: the holder of WERK_TOKEN, or this
+    user account. Example: `WERK_TOKEN=... werk approve flight-delay:1`."""
     _do("models.approve", json, version=version, comment=comment, project=project, profile=profile)
 
 
 @app.command()
 def reject(
-    version: str,
-    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    version: Version,
+    comment: Comment = "",
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
@@ -235,8 +259,8 @@ def reject(
 
 @app.command()
 def retire(
-    version: str,
-    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    version: Version,
+    comment: Comment = "",
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
@@ -246,8 +270,14 @@ def retire(
 
 
 @app.command()
-def alias(version: str, name: str, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Point an alias (champion, challenger) at a version."""
+def alias(
+    version: Version,
+    name: Annotated[str, typer.Argument(help="champion or challenger.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Point an alias at a version. Example: `werk alias flight-delay:2 challenger`."""
     _do("models.alias", json, version=version, name=name, project=project, profile=profile)
 
 
@@ -258,25 +288,25 @@ def deploy(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Make an approved version the champion and let the server answer with it."""
+    """Make an approved version the champion, and let it answer."""
     _do("deployments.deploy", json, version=version, project=project, profile=profile)
 
 
 @app.command()
 def rollback(
     model: Annotated[str, typer.Argument(help="The model, which its endpoint is named like.")],
-    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    comment: Comment = "",
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Let the version before answer again, and be the champion again."""
+    """Let the version before answer again, and be the champion."""
     _do("deployments.rollback", json, model=model, comment=comment, project=project, profile=profile)
 
 
 @app.command()
 def deployments(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Every deployment, newest first."""
+    """List deployments, newest first."""
     _do("deployments.deployments", json, project=project, profile=profile)
 
 
@@ -289,7 +319,8 @@ def predict(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Score rows with a registered version; the lake is left as it is."""
+    """Score a file or a table, and leave the lake as it is. Example: `werk predict flight-delay rows.csv --out
+    scored.parquet`."""
     _do("predict.predict", json, model=model, source=source, out=out, project=project, profile=profile)
 
 
@@ -300,7 +331,7 @@ def explain(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Ask a recorded prediction again: the same score, and what each feature added to it."""
+    """Ask a recorded prediction again, with what each feature adds."""
     _do("predict.explain", json, id=prediction, project=project, profile=profile)
 
 
@@ -314,7 +345,7 @@ def monitor(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """What the monitors said, window by window."""
+    """Show what the monitors said, window by window."""
     _do("monitor.monitor", json, model=model, window=window, check=check, as_of=as_of, project=project, profile=profile)
 
 
@@ -324,7 +355,7 @@ def serve(
     project: ProjectDir = None,
     profile: Profile = None,
 ) -> None:
-    """Answer predictions of the deployed versions until Ctrl-C (127.0.0.1, a token is required)."""
+    """Answer predictions of deployed versions until Ctrl-C. Listens on 127.0.0.1; callers need a token (`werk actor add`)."""
     _do("serve.serve", False, port=port, project=project, profile=profile)
 
 
@@ -334,8 +365,8 @@ def up(
     project: ProjectDir = None,
     profile: Profile = None,
 ) -> None:
-    """Keep a project going until Ctrl-C: restart `werk serve` when it dies, go on with runs whose worker is gone, start what
-    triggers ask for. One per project folder. There is no control API and no console yet."""
+    """Keep a project going until Ctrl-C: server, runs, triggers. It restarts `werk serve` when it dies, takes over runs whose
+    worker is gone, starts what triggers ask for. One per project folder. There is no control API and no console yet."""
     _do("up.up", False, port=port, project=project, profile=profile)
 
 
@@ -346,31 +377,31 @@ def lineage(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """What a thing came from, back to source files and code, and what came from it."""
+    """Trace a thing back to files and code, and on to its uses."""
     _do("proof.lineage", json, id=id, project=project, profile=profile)
 
 
 @app.command()
 def checkout(
-    version: Annotated[str, typer.Argument(help="model:version or model@alias")],
+    version: Annotated[str, typer.Argument(help="model:version or model@alias.")],
     directory: Annotated[Path, typer.Argument(help="A new folder.")],
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Put a version's code, model and data into a folder."""
+    """Put a version's code, model and data into a new folder."""
     _do("checkout.checkout", json, version=version, directory=directory, project=project, profile=profile)
 
 
 @app.command()
 def rebuild(
-    version: Annotated[str, typer.Argument(help="model:version")],
+    version: Version,
     verify: Annotated[bool, typer.Option("--verify", help="Also check every installed file against its RECORD.")] = False,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Train a registered model again from what was recorded; exit code 0 only when it is identical."""
+    """Train a version again from the record, and compare. Exit code 0 only when the two are identical."""
     _do("rebuild.rebuild", json, version=version, verify=verify, project=project, profile=profile)
 
 
@@ -381,7 +412,7 @@ def story(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """One printable page: what happened, what it cost, who approved, and how to check it."""
+    """Write one printable page of what happened. What it cost, who approved, and how to check it."""
     _do("story.story", json, file=file, project=project, profile=profile)
 
 
@@ -393,7 +424,7 @@ def backup(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Copy journal, tables, artifacts, code and keys as they stand at one fact; runs may go on meanwhile."""
+    """Copy the whole project as it stands at one fact. Journal, tables, artifacts, code and keys; runs may go on meanwhile."""
     _do("backup.backup", json, directory=directory, keys=keys, project=project, profile=profile)
 
 
@@ -405,13 +436,13 @@ def restore(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Check every byte of a backup, then bring the project back from it."""
+    """Check every byte of a backup, then bring the project back."""
     _do("backup.restore", json, source=backup, target=target, replace=replace, profile=profile)
 
 
 @app.command()
 def doctor(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Versions, bindings, what works here and now, and what is unproven; exit code 1 when something is broken."""
+    """Check machine and stores, and say what is unproven. Exit code 1 when something is broken."""
     _do("doctor.doctor", json, project=project, profile=profile)
 
 
@@ -422,19 +453,19 @@ def actor_add(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Issue a token for somebody else; it is shown this once."""
+    """Issue a token for somebody else. It is shown this once."""
     _do("actors.add", json, name=name, project=project, profile=profile)
 
 
 @actor.command("list")
 def actor_list(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Who has acted here."""
+    """List who has acted here."""
     _do("actors.actors", json, project=project, profile=profile)
 
 
 @audit.command("verify")
 def audit_verify(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Hash every fact again, replay every projection, check every signed head."""
+    """Check the whole record. Every fact is hashed again, every projection replayed, every signed head checked."""
     _do("proof.verify", json, project=project, profile=profile)
 
 

@@ -1,4 +1,4 @@
-"""The parts of the reference page that the code says itself: commands, errors, facts, projections and adapters.
+"""The parts of the reference page that the code says itself: commands, Python, errors, facts, projections and adapters.
 
 `python -m werk.app.reference` writes them into `docs/reference.md`; run it in a checkout after one of them changed.
 """
@@ -19,6 +19,7 @@ from typing import Any
 from typer.main import get_command
 
 from werk.app.cli import app
+from werk.app.signatures import python_face
 from werk.app.wiring import PROJECTIONS
 from werk.core import errors
 
@@ -244,6 +245,7 @@ def _table(head: Cells, rows: Sequence[Cells]) -> str:
 
 PARTS: Mapping[str, Callable[[Path], str]] = {
     "commands": commands,
+    "python": lambda _: python_face(),
     "error codes": error_codes,
     "server codes": server_codes,
     "facts": facts,

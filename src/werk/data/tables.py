@@ -114,7 +114,11 @@ def write(
 
 
 class Pinned:
-    """The resource a step asks for as `tables`: every table at the version its run was started with."""
+    """The resource a step asks for as `tables`: every table at the version its run was started with.
+
+    `tables.scan("raw.flights")` and `tables["raw.flights"]` read lazily, `tables.version("raw.flights")` is its number.
+    What is read is recorded as the step's lineage. `InputError` names the tables there are.
+    """
 
     def __init__(self, p: Platform, versions: Mapping[str, int], on_read: Callable[[Snapshot], None] | None = None) -> None:
         self._p = p

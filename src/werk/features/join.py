@@ -19,15 +19,20 @@ class Tables(Protocol):
 
 
 class Features:
-    """The resource a step asks for as `features`; what it joins it reads from `tables`."""
+    """The resource a step asks for as `features`; what it joins it reads from its `tables`, at the run's versions.
+
+    Outside a run give it anything with `scan(table) -> pl.LazyFrame`: `Features(tables)`.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
 
     def join(self, spine: pl.LazyFrame | pl.DataFrame, *views: FeatureView, at: str = "cutoff") -> pl.LazyFrame:
-        """As many rows as the spine has, in its order, with each view's features beside them.
+        """The spine's rows, as many and in their order, with each view's features as they were known at the row's cutoff.
 
-        Sums are of integers, so the values depend on no order, thread or chunk. An entity that is null has no features.
+        `at` names the spine's UTC column of cutoffs. An entity that is null has no features. Sums are of integers, so that
+        values depend on no order, thread or chunk. `InputError` names an unknown column, a time that is not UTC
+        (`time-not-utc`), or a feature that would overwrite a column (`feature-clash`).
         """
         _aware(spine.lazy(), at)
         rows = spine.lazy().collect().with_row_index(_ROW).with_columns(pl.col(at).dt.cast_time_unit("us").alias(_AT))

@@ -9,9 +9,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """An integer aggregate over the events known in (cutoff - over, cutoff].
+    """A feature that counts, sums or averages the events known in (cutoff - `over`, cutoff].
 
-    `over` is None for everything known so far; `column` is None only for a count. A mean of no values is null, a sum or count 0.
+    `over` is None for everything known so far. `column` holds whole numbers, so that sums are exact; it is None only for a
+    count. A mean of no values is null, a sum or count of none is 0.
     """
 
     name: str
@@ -22,9 +23,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class FeatureView:
-    """A row is known from `event_time` + `known_after` on; one known exactly at the cutoff counts as known.
+    """Features of an entity, read from a table of events. It stores nothing: `Features.join` computes them for each cutoff.
 
-    A plain feature is the newest known row's value, or null if that row has been known for `ttl` or longer.
+    - `entity`: the column (or columns) that the table and the rows asked for share.
+    - `event_time`: a UTC column. A row is known from `event_time` + `known_after` on, exactly at the cutoff included.
+    - `features`: columns (the newest known row's value) and `Window`s.
+    - `ttl`: a plain feature is null when its row has been known for so long or longer; None keeps it for ever.
+    - `tie_breaker`: the column that orders rows of one entity and moment (`feature-tie` without it).
     """
 
     name: str

@@ -16,7 +16,12 @@ from werk.core.ports.model_format import ModelFormat
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a prediction depends on, and how it came to be. `categories` are sorted; an unknown value is missing."""
+    """What a prediction depends on, and how it came to be: what `fit_*` returns and steps pass on.
+
+    - `estimator`: the library's own object; `format` says which adapter stores and runs it.
+    - `features`, in the order the estimator takes them; `categories`: the sorted values of each feature that is one.
+    - `task`: the objective it was trained for; `target` and `key`: the columns of outcome and identity.
+    """
 
     estimator: object
     format: str

@@ -42,7 +42,10 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Plain JSON all the way down. A metric is `{value, low, high}`, null where the rows cannot tell.
+    """What `steps.evaluate` found, as the gate reads it: plain JSON all the way down.
+
+    A metric is `{value, low, high}` with its 95 % interval, null where the rows cannot tell. Binary models have `auc`, `brier`,
+    `log_loss`, `accuracy` and `ece`.
 
     `slices` and `bias` hold one entry per value of a column. `champion` is null when there was none to compare with, else its
     `version`, `canonical_hash`, `metrics` and `differences` (ours minus its, paired) on the `n` rows that it was not trained

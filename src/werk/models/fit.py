@@ -60,10 +60,25 @@ def fit_lightgbm(
     threads: int = 1,
     seed: int | None = None,
 ) -> Model:
-    """A booster of the rows; threads are pinned and recorded, because another count may give other bits.
+    """A LightGBM model of the rows, the same for the same rows in any order.
 
-    The seed comes from target, key, features and params unless given. Parameters that would choose rows by position or
-    name threads, seed or rounds a second way are an `InputError`, as are rows without an outcome.
+    - `target`: the outcome; for the default objective `binary` 1 or 0. No row may lack it (`target-null`).
+    - `key`: columns that together tell every row apart (`key-tie`); rows are sorted by them before the fit.
+    - `features`: numbers or booleans, and `categories`; null is a missing value.
+    - `categories`: those features that are text, whole numbers or booleans; a value not seen here is missing when scored.
+    - `params`: LightGBM's own. What chooses rows by position (`bagging_fraction` ...) or names threads, seed or rounds a second
+      way is refused (`param-refused`).
+    - `rounds`: trees. `threads`: pinned and recorded, because another count may give other bits.
+    - `seed`: drawn from target, key, features and params unless given.
+
+    ```python
+    import polars as pl
+    from werk import fit_lightgbm
+
+    rows = pl.DataFrame({"id": range(200), "km": range(200), "late": [0, 1] * 100})
+    model = fit_lightgbm(rows, target="late", key=["id"], features=["km"], rounds=5)
+    assert (model.format, model.task) == ("lightgbm", "binary")
+    ```
     """
     given = {"objective": "binary", **(params or {})}
     _check_params(given)
@@ -127,7 +142,10 @@ def fit_logistic(
     features: Sequence[str],
     params: Mapping[str, object] | None = None,
 ) -> Model:
-    """A scaled logistic regression of complete numeric rows: the baseline any other model must beat."""
+    """A scaled logistic regression (scikit-learn): the baseline that any other model must beat.
+
+    As `fit_lightgbm`, but features are numbers and none may be missing. `params` are those of `LogisticRegression`.
+    """
     frame, _ = _ordered(rows, key, target, features, ())
     given = {"max_iter": 1000, **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("logistic", LogisticRegression(**given))])

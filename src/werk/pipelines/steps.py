@@ -40,10 +40,14 @@ def evaluate(
     p: Platform,
     context: StepContext,
 ) -> Report:
-    """Metrics with intervals, slices, golden points and behaviour tests on rows the model has not seen.
+    """Metrics with intervals, slices, calibration, bias, golden points and behaviour tests on rows the model has not seen.
 
-    `champion` is the version to compare with, None when there is none. Give it as a pipeline's parameter
-    `champion: str | None = "NAME@champion"`: what that means is written down when the run starts.
+    - `holdout`: rows with the model's key, features and outcome; no outcome is null.
+    - `slices`: columns; each of their values is a slice with metrics of its own.
+    - `champion`: the version to compare with, None when there is none. Give it as a pipeline's parameter
+      `champion: str | None = "NAME@champion"`: what that means is written down when the run starts.
+
+    `golden.toml` and `behaviour.toml` are read from the project's folder when they are there.
     """
     golden, behaviour = (_if_there(context.root / name) for name in ("golden.toml", "behaviour.toml"))
     against = pinned_champion(p, champion) if champion else None
@@ -52,7 +56,12 @@ def evaluate(
 
 @step("register-model", cache=False)
 def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platform, context: StepContext) -> ModelVersion:
-    """Register the model if the gate lets it pass; its report is stored either way. `Refused` names the rule that failed."""
+    """Register the model if the gate lets it pass; its report is stored either way.
+
+    `gate` is a file in the project's folder, `plan.toml` must lie beside it. The version is pending until somebody else
+    approves it. The same learned state of the same code and tables is one version, however often it is trained. `Refused`
+    (exit code 3) names the rule that failed (`gate-failed`).
+    """
     name, stored, rules = p.project.name, report.to_json(), registry.Gate.load(context.root / gate)
     decision = registry.decide(rules, stored)
     text = canonical_json(stored)
@@ -104,9 +113,13 @@ def monitor(
     *,
     p: Platform,
 ) -> dict[str, str]:
-    """The baselines of all monitors: the training rows' features, the hold-out's scores, labels, bias and attributions.
+    """Keep what the monitors will compare with: the training rows' features, the hold-out's scores, outcomes, bias, attributions.
 
-    `outcome` and `things` are the words the monitors speak in: "late", "flights".
+    - `fit`, `holdout`: rows with the model's key, features and outcome. Bias is watched by the first category, days by the
+      first time in the key.
+    - `outcome`, `things`: the words the monitors speak in: "late", "flights".
+
+    The result names the baseline in the object store. The model's format must be able to explain (lightgbm can).
     """
     holdout = holdout.sort(model.key)  # so that sums over rows repeat to the last bit
     scores = models.predict(p, model, holdout)
@@ -132,7 +145,7 @@ def monitor(
 def store_metadata(
     version: ModelVersion, report: Report, *, p: Platform, context: StepContext, prices: Prices | None
 ) -> dict[str, str]:
-    """One row that answers params, metrics, lineage and cost of this run by a single query."""
+    """Write one row of `journal.metadata` that answers params, metrics, lineage and cost of this run in a single query."""
     run = p.journal.rows("runs", {"run": context.run})[0]
     steps = p.journal.rows("steps", {"run": context.run})
     body: dict[str, JSON] = {
@@ -155,7 +168,15 @@ def store_metadata(
 
 @step("batch-inference")
 def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform, context: StepContext) -> pl.DataFrame:
-    """Score every row with a pinned model version and write the predictions, once per version, window and input."""
+    """Score every row and add the predictions to `product.predictions`, once per version, window and input.
+
+    - `rows`: the model's key and features, one row a key (`key-tie`).
+    - `model`: `NAME:VERSION`; give it as a pipeline's parameter `model: str = "NAME@champion"`.
+    - `window`: what is scored, as the monitors and the story name it: "2013-07".
+
+    Returns a row a prediction, sorted by the key: `prediction_id`, the key, `score` (for a binary model the probability of 1),
+    `model`, `version`, `canonical_hash`, `input_snapshot`, `window`, and `attributions` of 500 rows.
+    """
     mv = ModelVersion.parse(model)
     loaded = load(p, mv)
     snapshots = " ".join(snapshots_of(p, context.run))
@@ -187,8 +208,10 @@ def _drift(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, scor
 def check(
     scored: pl.DataFrame, rows: pl.DataFrame, model: str, window: str, *, p: Platform, context: StepContext
 ) -> list[dict[str, JSON]]:
-    """Compare one window with what the version was accepted on; each monitor says one line, violations are facts.
+    """Compare one window with what the version was accepted on: seven monitors, a sentence each; violations are facts.
 
+    Takes what `batch_inference` took and returned. Where `rows` have the outcome, model quality and bias are judged too.
+    Every verdict is a fact; a violation that costs something is `drift.detected` as well, which a trigger can answer.
     The answers themselves are the result, so that a later run which takes it from the cache can say them again.
     """
     mv = ModelVersion.parse(model)
@@ -214,7 +237,10 @@ def check(
 def rung(
     model: Model, rows: pl.DataFrame, knows: str, place: int = 0, *, p: Platform, context: StepContext
 ) -> dict[str, float | None]:
-    """The AUC of a model that may know only this much, as a fact: the rungs of a ladder tell what each knowledge is worth."""
+    """Record the AUC of a model that may know only this much: the rungs of a ladder tell what each knowledge is worth.
+
+    `knows` names the rung and `place` orders it; rows without an outcome are left out. Returns `auc`, `low` and `high`.
+    """
     known = rows.drop_nulls(model.target).sort(model.key)
     found = models.auc(models.predict(p, model, known), known[model.target].cast(pl.Float64).to_numpy())
     said: dict[str, float | None] = {"auc": found.value, "low": found.low, "high": found.high}
@@ -225,14 +251,17 @@ def rung(
 
 @step("deploy-model", cache=False)
 def deploy(model: str, *, p: Platform, context: StepContext) -> dict[str, str]:
-    """Make an approved version the champion and let the prediction server answer with it."""
+    """Make an approved version (`NAME:VERSION`) the champion and let the prediction server answer with it."""
     mv = ModelVersion.parse(model)
     return {"deployment": put_live(p, mv, context.root / SERVING, cause={"run": context.run})}
 
 
 @step("compare-models")
 def compare(rows: pl.DataFrame, a: str, b: str, window: str, *, p: Platform, context: StepContext) -> dict[str, float]:
-    """AUC of `a` minus AUC of `b` on the same rows with its 95 % interval (DeLong), as a fact."""
+    """Record the AUC of version `a` minus that of `b` on the same rows, with its 95 % interval (DeLong).
+
+    Rows without an outcome are left out. Returns `difference`, `low`, `high`, `auc_a` and `auc_b`.
+    """
     ours, theirs = load(p, ModelVersion.parse(a)), load(p, ModelVersion.parse(b))
     known = rows.drop_nulls(ours.target)
     labels = known[ours.target].cast(pl.Float64).to_numpy()

@@ -51,9 +51,11 @@ class NotWorse:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """`assurance` is the least sureness the approval needs; `allow_unchecked` lets rules pass that found no input.
+    """What a model must show to be registered, as `gate.toml` says it; `Gate.load(path)` reads and checks one.
 
-    ```toml
+    `assurance` is the least sureness the approval needs; `allow_unchecked` lets rules pass that found no input.
+
+    ```toml gate.toml
     [metrics.auc]
     min = 0.72
     on = "low"                        # the lower end of its interval; default "value"

@@ -175,7 +175,9 @@ class Site:
 
 
 class EngineSuite:
-    """`notyet` names what the engine does not do yet, `never` what it cannot: both are checked, and fail once they work.
+    """Subclass with a fixture `place`.
+
+    `notyet` names what the engine does not do yet, `never` what it cannot: both are checked, and fail once they work.
 
     Known words: `map`, `when`, `approval` (promise 9), `own clock` (promise 4: the journal's database is the workers' own
     machine, so that there is no second clock).

@@ -13,9 +13,12 @@ from werk.core.platform import Platform
 
 @dataclass(slots=True)
 class StepContext:
-    """One step of one run. `pins` are the versions its tables stand at; what the run writes moves them.
+    """One step of one run, for steps that ask for `*, context: StepContext`.
 
-    `inputs` holds, by name, the value digest of what came from earlier steps. `code` and `environment` are the run's.
+    - `run`, `step`, `attempt`: its names, and 1 for the first try; `root` is the project's folder.
+    - `pins`: the version each table is read at; what the run writes moves them.
+    - `inputs`: by name, the digest of each value that came from an earlier step.
+    - `code` and `environment`: what the run recorded of them.
     """
 
     run: str

@@ -85,6 +85,29 @@ class Pipeline:
 
 
 def pipeline(fn: Callable[..., object]) -> Pipeline:
+    """Make a pipeline of a function that calls steps; it is called once, to record which step feeds which.
+
+    Its parameters are the pipeline's (`werk run NAME -p key=value`): text, numbers, booleans, dates, frozen dataclasses
+    (`-p params.rounds=40`). A default such as "NAME@champion" is turned into NAME:VERSION before the run starts. `InputError`
+    when types do not fit (`type-mismatch`), or when the function branches on what only a run knows (`trace-branch`).
+
+    ```python
+    from werk import pipeline, step
+
+
+    @step("double")
+    def double(value: int) -> int:
+        return 2 * value
+
+
+    @pipeline
+    def twice(value: int = 1):
+        double(double(value))
+
+
+    assert [node.id for node in twice.spec().nodes] == ["double", "double-2"]
+    ```
+    """
     return Pipeline(fn)
 
 

@@ -75,7 +75,27 @@ class Step(Generic[P, R]):
 
 
 def step(name: str, *, retries: int = 0, cache: bool = True) -> Callable[[Callable[P, R]], Step[P, R]]:
-    """Name a function as a step. `cache=False` for a step with side effects outside werk."""
+    """Name a function as a step: runs, lineage and the cache call it so.
+
+    Outside a pipeline the function is called as it is. Every input and the result carry a type: frames (`pl.DataFrame`,
+    `pl.LazyFrame`, `pandas.DataFrame`, `pyarrow.Table`, `numpy.ndarray`), JSON values, dates, frozen dataclasses, a `Model`;
+    `tuple[A, B]` gives two outputs. Keyword-only parameters without a default are resources, given by werk.
+
+    - `retries`: how often it is tried again after an error. A wrong input or a refusal is not tried again.
+    - `cache`: False for a step with effects outside werk; it is run every time.
+
+    ```python
+    from werk import step
+
+
+    @step("double", retries=1)
+    def double(value: int) -> int:
+        return 2 * value
+
+
+    assert double(21) == 42
+    ```
+    """
     if retries < 0:
         raise InputError(f"Step '{name}' asks for {retries} retries.", code="retries-negative", hint="Use 0 or more.")
     return lambda fn: _checked(Step(name, fn, retries=retries, cache=cache))

@@ -1,13 +1,16 @@
-"""New use cases from templates."""
+"""New use cases, from a template or from a table of one's own."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from werk.app.answers import Answer
+from werk.app.commands.columns import CODE, Columns, as_code, as_contract, columns_of
 from werk.core.errors import InputError, unknown
 from werk.core.nouns import check_name, new_id
 
@@ -15,12 +18,56 @@ from werk.core.nouns import check_name, new_id
 IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n"
 
 
-def init(name: str, template: str) -> Answer:
-    """Copy a template into a new folder and give the project its id."""
+OWN = "table"  # the template of one's own data
+
+
+def init(name: str, template: str | None, data: Path | None, outcome: str | None, key: list[str]) -> Answer:
+    """Copy a template into a new folder and give the project its id; with `data` it is made for that file's columns."""
     target = Path(name).resolve()
+    template = template or (OWN if data else "flights")
+    _check_fitting(template, data, outcome, key)
+    columns = columns_of(data, outcome, key) if data else None
     create(target, template)
-    text = f"created {target}\n  next: cd {name}, read README.md, then: werk ingest raw.airlines data/airlines.parquet"
-    return Answer(record={"project": target.name, "path": str(target), "template": template}, text=text)
+    if columns is not None:
+        _describe(target, columns)
+    record = {"project": target.name, "path": str(target), "template": template}
+    return Answer(record=record, text="\n".join([f"created {target}", *_told(target, name, columns)]))
+
+
+def _check_fitting(template: str, data: Path | None, outcome: str | None, key: list[str]) -> None:
+    hint = "werk init NAME --data FILE --target COLUMN --key COLUMN"
+    if template == OWN and data is None:
+        raise InputError("The template 'table' is made from your data.", code="template-data", hint=f"Write {hint}.")
+    if template != OWN and (data is not None or outcome is not None or key):
+        said = f"The template '{template}' brings its own data." if data else "There is no file that --target or --key speak of."
+        raise InputError(said, code="template-data", hint=f"For your own: {hint}.")
+
+
+def _describe(target: Path, columns: Columns) -> None:
+    contract = target / "contracts" / f"{columns.table}.yaml"
+    contract.parent.mkdir()
+    contract.write_text(as_contract(columns), encoding="utf-8")
+    pipelines, readme = target / "pipelines.py", target / "README.md"
+    code = as_code(columns)
+    pipelines.write_text(CODE.sub(lambda _: code, pipelines.read_text(encoding="utf-8")), encoding="utf-8")
+    text = readme.read_text(encoding="utf-8").replace("raw.rows ../rows.csv", _landing(target, columns))
+    readme.write_text(text, encoding="utf-8")
+
+
+def _landing(target: Path, columns: Columns) -> str:
+    """What `werk ingest` takes, as one types it in the project's folder."""
+    source = columns.source.resolve()
+    near = os.path.relpath(source, target)
+    return f"{columns.table} {shlex.quote(str(source) if near.startswith(f'..{os.sep}..') else near)}"
+
+
+def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
+    if columns is None:
+        return [f"  next: cd {name}, read README.md, then: werk ingest raw.airlines data/airlines.parquet"]
+    left_out = [f"  left out: {', '.join(columns.left_out)}"] if columns.left_out else []
+    features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories"
+    then = f"  next: cd {name}, fill in plan.toml, then: werk ingest {_landing(target, columns)}"
+    return [features, *left_out, then]
 
 
 def create(target: Path, template: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +12,8 @@ from werk import governance, models, registry
 from werk.app.answers import Answer
 from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
-from werk.core.canonical import JSON
-from werk.core.errors import unknown
+from werk.core.canonical import JSON, sha256_hex
+from werk.core.errors import Failed, unknown
 from werk.core.journal import Reader, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
 from werk.pipelines.prediction import Served, prediction
@@ -116,7 +117,19 @@ def _version(session: Session, then: Reader, mv: ModelVersion) -> Record:
     decided = [_decision(session, row) for row in then.rows("approvals", where, order=("seq",))]
     aliases = [row["alias"] for row in then.rows("aliases", where)]
     trainer = governance.actor_named(session.p.journal, str(found[0]["trainer"]))
-    return {**found[0], "at": time_of(found[0]["at"]), "trainer_name": trainer, "aliases": aliases, "decisions": decided}
+    said: Record = {"at": time_of(found[0]["at"]), "trainer_name": trainer, "aliases": aliases, "decisions": decided}
+    return {**found[0], **said, "metrics": _metrics(session, found[0])}
+
+
+def _metrics(session: Session, version: Row) -> list[Record]:
+    """What the version showed on its hold-out, from the report that was recorded with it."""
+    key = str(version["report_key"])
+    text = session.p.object_store.get([key])[key]
+    if sha256_hex(text) != version["report_sha256"]:
+        hint = "werk backup and werk rebuild tell what else was touched; the version's facts are in the journal."
+        raise Failed(f"The report {key} is not the one that was recorded.", code="report-altered", hint=hint)
+    found: dict[str, dict[str, object]] = json.loads(text)["metrics"]
+    return [{"metric": name, **{end: entry.get(end) for end in ("value", "low", "high")}} for name, entry in found.items()]
 
 
 def _decision(session: Session, row: Row) -> Record:

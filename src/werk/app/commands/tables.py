@@ -14,9 +14,11 @@ from werk.data import Contract, Landing, load_contract
 
 def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        landing = data.land(session.p, table, source, contract=contract_of(session, table))
+        contract = contract_of(session, table)
+        landing = data.land(session.p, table, source, contract=contract)
     record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}
-    return Answer(record=record, text="\n".join(said(landing)))
+    unchecked = [] if contract else [f"  no contracts/{table}.yaml: nothing was checked"]
+    return Answer(record=record, text="\n".join([*said(landing), *unchecked]))
 
 
 def contract_of(session: Session, table: str) -> Contract | None:

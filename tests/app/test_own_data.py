@@ -1,0 +1,162 @@
+"""`werk init --data`: a project for whatever file one has; what cannot be a key, an outcome or a feature is said."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from werk.app.commands.columns import Columns, as_code, columns_of
+from werk.app.commands.projects import init
+from werk.core.errors import InputError, WerkError
+from werk.data import load_contract
+
+ROWS = 60
+BASE = {"id": list(range(ROWS)), "hot": [at % 2 for at in range(ROWS)], "size": [at / 7 for at in range(ROWS)]}
+# Names as they stand in real files: units, quotes, languages, a line break, a backslash, what Python keeps for itself.
+ODD = (
+    "Air temperature [K]",
+    'the "good" one',
+    "it's",
+    "Länge (µm)",
+    "two\nlines",
+    "back\\slash",
+    "class",
+    "{braces}",
+    "# note",
+    "  ",
+)
+
+
+def written(path: Path, columns: dict[str, object]) -> Path:
+    pl.DataFrame({**BASE, **columns}).write_parquet(path)
+    return path
+
+
+def code(found: Columns) -> dict[str, object]:
+    names: dict[str, object] = {}
+    exec(as_code(found), names)
+    return names
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    monkeypatch.chdir(tmp_path)
+
+    def make(columns: dict[str, object]) -> Path:
+        init("mine", None, written(tmp_path / "rows.parquet", columns), "hot", ["id"])
+        return tmp_path / "mine"
+
+    return make
+
+
+def test_odd_names_come_through_python_and_yaml_as_they_are(made: Callable[..., Path]) -> None:
+    project = made(dict.fromkeys(ODD, BASE["size"]))
+    contract = load_contract(project / "contracts" / "raw.rows.yaml")
+    assert set(contract.columns) == {"id", "hot", "size", *ODD}
+    process = [sys.executable, "-c", "import pipelines; print(pipelines.FEATURES == ('size', *eval(input())))"]
+    said = subprocess.run(process, cwd=project, input=repr(ODD), capture_output=True, text=True, check=True).stdout
+    assert said == "True\n"
+
+
+def test_the_tests_it_comes_with_hold(made: Callable[..., Path]) -> None:
+    project = made({"kind": ["a", "b", "c"] * 20})
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert (done.returncode, "3 passed" in done.stdout) == (0, True), done.stdout
+
+
+def test_an_outcome_among_the_features_fails_them(made: Callable[..., Path]) -> None:
+    project = made({})
+    pipelines = project / "pipelines.py"
+    pipelines.write_text(pipelines.read_text().replace('FEATURES = ("size",)', 'FEATURES = ("size", "hot")'))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "test_neither_outcome_nor_key_is_a_feature" in done.stdout
+
+
+def test_what_teaches_nothing_is_left_out_and_named(tmp_path: Path) -> None:
+    more = {
+        "serial": [f"s{at}" for at in range(ROWS)],
+        "always": [1] * ROWS,
+        "nothing": pl.Series([None] * ROWS, dtype=pl.Float64),
+        "day": [date(2026, 1, 1)] * ROWS,
+        "parts": [[1, 2]] * ROWS,
+        "kind": ["a", None] * 30,
+        "flag": [True, False] * 30,
+    }
+    frame = pl.concat([pl.DataFrame({**BASE, **more})] * 2).with_columns(id=pl.int_range(pl.len()))
+    frame = frame.with_columns(serial=pl.format("s{}", "id"))
+    frame.write_parquet(tmp_path / "rows.parquet")
+    found = columns_of(tmp_path / "rows.parquet", "hot", ["id"])
+    assert (found.features, found.categories) == (("size", "kind", "flag"), ("kind", "flag"))
+    left_out = ("serial (text of 120 values)", "always (always the same)", "nothing (always the same)")
+    assert found.left_out == (*left_out, "day (a date)", "parts (a list)")
+    assert code(found)["CATEGORIES"] == ("kind", "flag")
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "key", "wrong", "says"),
+    [
+        ({}, None, ["id"], "target-unnamed", "It could be: hot."),
+        ({}, "hott", ["id"], "column-unknown", "Did you mean 'hot'?"),
+        ({}, "size", ["id"], "target-not-binary", "1 and 0"),
+        ({"yes": ["yes", "no"] * 30}, "yes", ["id"], "target-not-binary", "no, yes"),
+        ({"one": [1] * ROWS}, "one", ["id"], "target-not-binary", "is 1,"),
+        ({"none": [None] * ROWS}, "none", ["id"], "target-not-binary", "is empty"),
+        ({"many": [[0, 1]] * ROWS}, "many", ["id"], "target-not-binary", "not 1 and 0"),
+        ({}, "hot", [], "key-unnamed", "It could be: id."),
+        ({}, "hot", ["di"], "column-unknown", "Did you mean 'id'?"),
+        ({}, "hot", ["hot"], "key-tie", "It could be: id."),
+        ({"day": [None, *range(1, ROWS)]}, "hot", ["day"], "key-tie", "None"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(
+    tmp_path: Path, columns: dict[str, object], target: str | None, key: list[str], wrong: str, says: str
+) -> None:
+    with pytest.raises(InputError) as said:
+        columns_of(written(tmp_path / "rows.parquet", columns), target, key)
+    assert said.value.code == wrong
+    assert says in f"{said.value} {said.value.hint}"
+
+
+def test_nothing_to_learn_from(tmp_path: Path) -> None:
+    pl.DataFrame({"id": [1, 2], "hot": [0, 1]}).write_csv(tmp_path / "rows.csv")
+    with pytest.raises(InputError, match="no column to learn from"):
+        columns_of(tmp_path / "rows.csv", "hot", ["id"])
+
+
+@pytest.mark.parametrize(
+    ("template", "data", "target"),
+    [("table", None, None), ("flights", "rows.csv", "hot"), (None, None, "hot"), (None, "no.csv", "hot")],
+)
+def test_what_does_not_fit_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str | None, data: str | None, target: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WerkError):
+        init("mine", template, Path(data) if data else None, target, ["id"])
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "table"),
+    [("My Rows (3).CSV", "raw.my_rows_3"), ("2024.csv", "raw.rows_2024"), ("äö.csv", "raw.rows"), ("a_b.csv", "raw.a_b")],
+)
+def test_a_table_is_named_like_its_file(tmp_path: Path, file: str, table: str) -> None:
+    pl.DataFrame(BASE).write_csv(tmp_path / file)
+    assert columns_of(tmp_path / file, "hot", ["id"]).table == table
+
+
+def test_a_row_of_any_key_has_a_lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[..., Path]) -> None:
+    lot = runpy.run_path(str(made({}) / "pipelines.py"))["lot"]
+    drawn = [lot((f"key {at}", at, date(2026, 1, 1))) for at in range(1000)]
+    assert all(0 <= one < 1 for one in drawn)
+    assert 400 < sum(one < 0.5 for one in drawn) < 600
