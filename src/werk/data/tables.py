@@ -9,10 +9,11 @@ import polars as pl
 
 from werk.core.canonical import JSON
 from werk.core.errors import InputError, unknown
-from werk.core.journal import NewFact
+from werk.core.journal import NewFact, Reader, Row
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.core.ports.table_store import LazyTables
+from werk.data import contents
 
 QUARANTINE = "_quarantine"
 
@@ -51,6 +52,23 @@ def names(p: Platform) -> list[str]:
     rows = p.journal.rows("tables")
     held = {Snapshot.parse(str(row["quarantine"])).table for row in rows if row["quarantine"]}
     return sorted({str(row["table"]) for row in rows} | held)
+
+
+def standing(reader: Reader) -> list[Row]:
+    """The newest version of every table; `rows` are all it has, `rows_added` those that this version brought."""
+    return [{**row, "rows": _rows(reader, row), "rows_added": row["rows"]} for row in reader.rows("tables", order=("table",))]
+
+
+def _rows(reader: Reader, newest: Row) -> int:
+    """A version that is no append holds what it brought; the appends since add to it."""
+    if newest["operation"] != "append":
+        return cast("int", newest["rows"])
+    total = 0
+    for row in reader.rows("table_versions", {"table": newest["table"]}, order=("-version",)):
+        total += cast("int", row["rows"])
+        if row["operation"] != "append":
+            break
+    return total
 
 
 def pins(p: Platform, tables: Sequence[str] | None = None) -> dict[str, int]:
@@ -108,13 +126,17 @@ def write(
         "owner": None,
         "checks": [],
         "notes": dict(notes or {}),
+        contents.OWN: contents.recorded(p, table, version, whole=mode == "replace"),
     }
     p.journal.append([NewFact("table.written", table, body, dedupe_key=f"table/{table}@{version}")])
     return Snapshot(table, version)
 
 
 class Pinned:
-    """The resource a step asks for as `tables`: every table at the version its run was started with."""
+    """The resource a step asks for as `tables`: every table at the version its run was started with.
+
+    A version is hashed before it is read, so that a run never trains on rows that somebody has changed in the store.
+    """
 
     def __init__(self, p: Platform, versions: Mapping[str, int], on_read: Callable[[Snapshot], None] | None = None) -> None:
         self._p = p
@@ -125,6 +147,7 @@ class Pinned:
         version = self.version(table)
         if self._on_read is not None:
             self._on_read(Snapshot(table, version))
+        contents.check_read(self._p, Snapshot(table, version))
         return scan(self._p, table, version)
 
     def __getitem__(self, table: str) -> pl.LazyFrame:

@@ -94,6 +94,7 @@ class TableStoreSuite:
         assert made_of(store, "raw.t", 2).keys().isdisjoint(made_of(store, "raw.t", 1))
         with pytest.raises(InputError, match="no version 7"):
             store.contents("raw.t", 7)
+        assert [store.content(table, "no-such-part") for table in ("raw.t", "raw.unknown")] == [None, None]
 
 
 def made_of(store: CheckedTables, table: str, version: int) -> dict[str, Content]:

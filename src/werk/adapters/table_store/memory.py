@@ -78,8 +78,11 @@ class MemoryTableStore:
         return frozenset([f"version-{version}"])
 
     def content(self, table: str, part: str) -> Content | None:
-        _, _, version = part.partition("-")
-        rows = self._at(table, int(version)).write_ipc(None).getvalue()
+        kept = self._tables.get(table, _Kept())
+        found = [frame for frame, about in kept.versions if part == f"version-{about.version}"]
+        if not found:
+            return None
+        rows = found[0].write_ipc(None).getvalue()
         return Content(len(rows), hashlib.sha256(rows).hexdigest())
 
     def _at(self, table: str, version: int | None) -> pl.DataFrame:

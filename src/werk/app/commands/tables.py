@@ -34,7 +34,7 @@ def said(landing: Landing) -> list[str]:
 
 def tables(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        rows = reader(session, as_of).rows("tables", order=("table",))
+        rows = data.standing(reader(session, as_of))
     return Answer(rows=rows, columns=("table", "version", "rows", "quarantined", "owner"))
 
 
