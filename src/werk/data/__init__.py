@@ -5,6 +5,7 @@ from werk.data.contracts import Contract, Rule, load_contract
 from werk.data.facts import PROJECTIONS
 from werk.data.landing import Check, Landing, land, read_file
 from werk.data.metadata import metadata
+from werk.data.names import check_table
 from werk.data.query import sql
 from werk.data.tables import Pinned, known, latest, pins, scan, standing, write
 
@@ -18,6 +19,7 @@ __all__ = [
     "Rule",
     "Which",
     "audit",
+    "check_table",
     "known",
     "land",
     "latest",

@@ -16,7 +16,8 @@ from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.data import contents
 from werk.data.contracts import Contract, Severity, conform, marks
-from werk.data.tables import QUARANTINE, known, latest, scan
+from werk.data.names import QUARANTINE, check_table
+from werk.data.tables import known, latest, scan
 
 RULE = "_rule"
 
@@ -56,6 +57,7 @@ class Landing:
 
 def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Contract | None = None) -> Landing:
     """Replace the table by the source's good rows. Landing the same source under the same contract again changes nothing."""
+    check_table(table)
     if contract is not None and contract.table != table:
         raise InputError(
             f"The contract is for {contract.table}, not {table}.", code="contract-table", hint="Name the table it is for."

@@ -14,8 +14,7 @@ from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.core.ports.table_store import LazyTables
 from werk.data import contents
-
-QUARANTINE = "_quarantine"
+from werk.data.names import QUARANTINE, check_table
 
 
 def scan(p: Platform, table: str, version: int | None = None) -> pl.LazyFrame:
@@ -110,6 +109,7 @@ def write(
     notes: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Commit rows and say so in the journal; with `once`, trying again changes nothing."""
+    check_table(table)
     version = p.table_store.write(table, frame, mode=mode, once=once, notes=notes)
     body: dict[str, JSON] = {
         "table": table,

@@ -25,7 +25,7 @@ from werk.core.ports.table_store import ArrowStream, Content, TableVersion
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Store
 
-_TABLE = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")
+_TABLE = re.compile(r"[a-z][a-z0-9_-]{0,99}\.[a-z][a-z0-9_-]{0,99}")  # a file system takes 255 bytes a name
 _NOTE = "note."
 _ATTEMPTS = 40
 _NO_ROOM = "os error 28"
@@ -250,7 +250,9 @@ class DeltaTableStore:
 
     def location(self, table: str) -> str:
         if not _TABLE.fullmatch(table):
-            raise InputError(f"'{table}' is not a table name.", code="name-malformed", hint="Write zone.table, e.g. raw.flights.")
+            raise InputError(
+                f"'{table[:60]}' is not a table name.", code="name-malformed", hint="Write zone.table, e.g. raw.flights."
+            )
         return f"{self._root}/{table.replace('.', '/')}"
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:

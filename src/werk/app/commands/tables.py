@@ -13,6 +13,7 @@ from werk.data import Contract, Landing, load_contract
 
 
 def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
+    data.check_table(table)
     with opened(project, profile) as session:
         landing = data.land(session.p, table, source, contract=contract_of(session, table))
     record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}
