@@ -240,6 +240,19 @@ def test_a_value_changed_in_a_data_file_is_named(case: Case) -> None:
     found = case.rebuilt()
     assert found["outcome"] == "different"
     assert found["causes"][0] == "data: raw.rows@0 no longer holds what step 'data-load' read"
+    assert [cause for cause in found["causes"] if f"{file.name} has " in cause]
+
+
+def test_rows_written_anew_with_the_same_values_are_not_what_was_recorded(case: Case) -> None:
+    """The model comes out the same, and still the file is another one than the journal vouches for."""
+    [file] = (case.root / "lake" / "raw" / "rows").glob("*.parquet")
+    size = file.stat().st_size
+    pl.read_parquet(file).write_parquet(file, compression="uncompressed")
+    log = case.root / "lake" / "raw" / "rows" / "_delta_log" / f"{0:020}.json"
+    log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{file.stat().st_size}'))
+    found = case.rebuilt()
+    assert (found["outcome"], found["hashes_equal"]) == ("equivalent", True)
+    assert any(f"raw.rows@0 is not what was written: {file.name} has " in cause for cause in found["causes"])
 
 
 def test_a_flipped_byte_in_a_data_file_is_never_identical(case: Case) -> None:

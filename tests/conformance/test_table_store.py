@@ -3,6 +3,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from werk.adapters.table_store.delta import DeltaTableStore
 from werk.adapters.table_store.memory import MemoryTableStore
 from werk.core.errors import InputError
-from werk.testing.table_store import TableStoreSuite
+from werk.testing.table_store import TableStoreSuite, made_of
 
 
 class TestMemory(TableStoreSuite):
@@ -73,6 +74,36 @@ def test_every_version_is_read_by_a_second_engine(tmp_path: Path) -> None:
         ours = pl.DataFrame(store.read("raw.t", version)).sort("k")
         theirs = duckdb.read_parquet(store.files("raw.t", version)).order("k").fetchall()
         assert theirs == ours.rows()
+
+
+def test_a_version_older_than_a_month_is_still_read(tmp_path: Path) -> None:
+    """Delta makes a checkpoint every hundred commits, and would then drop the entries of a month ago."""
+    store = DeltaTableStore(tmp_path)
+    for n in range(99):
+        store.write("raw.t", pl.DataFrame({"v": [n]}), mode="replace")
+    month_ago = time.time() - 40 * 86_400
+    for entry in (tmp_path / "raw/t/_delta_log").iterdir():
+        os.utime(entry, (month_ago, month_ago))
+    for n in range(99, 103):
+        store.write("raw.t", pl.DataFrame({"v": [n]}), mode="replace")
+    assert [pl.DataFrame(store.read("raw.t", version))["v"].to_list() for version in (3, 102)] == [[3], [102]]
+    assert [name for name in store.contents("raw.t", 99) if name.endswith("checkpoint.parquet")]
+    (tmp_path / "raw/t/_delta_log/00000000000000000003.json").unlink()
+    with pytest.raises(InputError, match=r"'raw.t' cannot be read"):
+        store.read("raw.t", 3)
+
+
+@pytest.mark.parametrize("part", ["parquet", "entry"])
+def test_another_content_under_the_same_name_is_seen(tmp_path: Path, part: str) -> None:
+    store = DeltaTableStore(tmp_path)
+    store.write("raw.t", pl.DataFrame({"v": [1]}))
+    before = made_of(store, "raw.t", 0)
+    (name,) = [name for name in before if name.startswith("_delta_log/") is (part == "entry")]
+    data = (tmp_path / "raw/t" / name).read_bytes()
+    (tmp_path / "raw/t" / name).write_bytes(data[:-5] + bytes([data[-5] ^ 1]) + data[-4:])
+    assert store.content("raw.t", name) != before[name]
+    (tmp_path / "raw/t" / name).unlink()
+    assert store.content("raw.t", name) is None
 
 
 def _cut(file: Path) -> None:

@@ -122,10 +122,25 @@ def test_with_the_team_profile_nothing_but_code_stays_on_this_machine(both: Both
     assert [key for key in keys if key.startswith(f"{both.id}/payloads/")]
 
 
-def test_the_audit_holds_on_postgres_and_finds_a_changed_fact(both: Both, team: Any) -> None:
+def test_the_audit_holds_on_postgres_and_in_the_bucket(both: Both, team: Any) -> None:
     whole = audited(both, team)
     heads = len(TABLES) + 1  # each command that wrote signed its head
-    assert whole.record == {"ok": True, "facts": len(bodies(team.journal_url)), "heads": heads, "damages": []}
+    record = dict(whole.record or {})
+    found = cast("dict[str, Any]", record.pop("tables"))
+    assert record == {"ok": True, "facts": len(bodies(team.journal_url)), "heads": heads, "damages": []}
+    assert (found["versions"], found["unrecorded"], found["vacuumed"]) == (len(TABLES), [], [])
+
+
+def test_the_audit_finds_a_changed_file_in_the_bucket(both: Both, team: Any) -> None:
+    [key] = [key for key in team.stored() if f"{both.id}/raw/planes/part" in key]
+    data = team.s3.get_object(Bucket=team.bucket, Key=key)["Body"].read()
+    team.s3.put_object(Bucket=team.bucket, Key=key, Body=data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    found = audited(both, team)
+    team.s3.put_object(Bucket=team.bucket, Key=key, Body=data)
+    assert (found.exit_code, "raw.planes@0 is not what was written: part-" in found.text) == (1, True)
+
+
+def test_the_audit_finds_a_changed_fact_on_postgres(both: Both, team: Any) -> None:
     with changed(team.journal_url, seq=2):
         found = audited(both, team)
     assert found.exit_code == 1

@@ -464,9 +464,14 @@ def actor_list(project: ProjectDir = None, profile: Profile = None, json: Json =
 
 
 @audit.command("verify")
-def audit_verify(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Check the whole record. Every fact is hashed again, every projection replayed, every signed head checked."""
-    _do("proof.verify", json, project=project, profile=profile)
+def audit_verify(
+    tables: Annotated[str, typer.Option("--tables", help="Hash the files of all versions, of the newest, or of none.")] = "all",
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Hash every fact and every table's files again, replay every projection, check every signed head."""
+    _do("proof.verify", json, tables=tables, project=project, profile=profile)
 
 
 if __name__ == "__main__":

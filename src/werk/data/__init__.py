@@ -1,19 +1,25 @@
 """Tables, contracts and what lands in them."""
 
+from werk.data.contents import Checked, Which, audit, tampered
 from werk.data.contracts import Contract, Rule, load_contract
 from werk.data.facts import PROJECTIONS
 from werk.data.landing import Check, Landing, land, read_file
 from werk.data.metadata import metadata
+from werk.data.names import check_table
 from werk.data.query import sql
-from werk.data.tables import Pinned, known, latest, pins, scan, write
+from werk.data.tables import Pinned, known, latest, pins, scan, standing, write
 
 __all__ = [
     "PROJECTIONS",
     "Check",
+    "Checked",
     "Contract",
     "Landing",
     "Pinned",
     "Rule",
+    "Which",
+    "audit",
+    "check_table",
     "known",
     "land",
     "latest",
@@ -23,5 +29,7 @@ __all__ = [
     "read_file",
     "scan",
     "sql",
+    "standing",
+    "tampered",
     "write",
 ]

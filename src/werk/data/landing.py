@@ -14,8 +14,10 @@ from werk.core.errors import InputError
 from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
+from werk.data import contents
 from werk.data.contracts import Contract, Severity, conform, marks
-from werk.data.tables import QUARANTINE, known, latest, scan
+from werk.data.names import QUARANTINE, check_table
+from werk.data.tables import known, latest, scan
 
 RULE = "_rule"
 
@@ -55,6 +57,7 @@ class Landing:
 
 def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Contract | None = None) -> Landing:
     """Replace the table by the source's good rows. Landing the same source under the same contract again changes nothing."""
+    check_table(table)
     if contract is not None and contract.table != table:
         raise InputError(
             f"The contract is for {contract.table}, not {table}.", code="contract-table", hint="Name the table it is for."
@@ -70,7 +73,10 @@ def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Cont
     held = _quarantine(p, table, bad, notes)
     version = _written(p, table, good, notes)
     landing = Landing(table, version, len(frame), len(good), len(bad), held, checks, False, notes["source_sha256"])
-    p.journal.append([_fact(landing, good, origin, contract, notes)])
+    made_of = {contents.OWN: contents.recorded(p, table, version, whole=True)}
+    if held is not None:
+        made_of[contents.HELD] = contents.recorded(p, held.table, held.version, whole=True)
+    p.journal.append([_fact(landing, good, origin, contract, notes, made_of)])
     return landing
 
 
@@ -166,7 +172,12 @@ def _written(p: Platform, table: str, frame: pl.DataFrame, notes: Mapping[str, s
 
 
 def _fact(
-    landing: Landing, good: pl.DataFrame, origin: Mapping[str, JSON], contract: Contract | None, notes: Mapping[str, str]
+    landing: Landing,
+    good: pl.DataFrame,
+    origin: Mapping[str, JSON],
+    contract: Contract | None,
+    notes: Mapping[str, str],
+    made_of: Mapping[str, JSON],
 ) -> NewFact:
     body: dict[str, JSON] = {
         "table": landing.table,
@@ -183,6 +194,7 @@ def _fact(
         "owner": contract.owner if contract else None,
         "checks": [asdict(check) for check in landing.checks],
         "notes": dict(notes),
+        **made_of,
     }
     return NewFact("table.written", landing.table, body, dedupe_key=f"table/{landing.table}@{landing.version}")
 

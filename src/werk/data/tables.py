@@ -9,12 +9,12 @@ import polars as pl
 
 from werk.core.canonical import JSON
 from werk.core.errors import InputError, unknown
-from werk.core.journal import NewFact
+from werk.core.journal import NewFact, Reader, Row
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.core.ports.table_store import LazyTables
-
-QUARANTINE = "_quarantine"
+from werk.data import contents
+from werk.data.names import QUARANTINE, check_table
 
 
 def scan(p: Platform, table: str, version: int | None = None) -> pl.LazyFrame:
@@ -51,6 +51,23 @@ def names(p: Platform) -> list[str]:
     rows = p.journal.rows("tables")
     held = {Snapshot.parse(str(row["quarantine"])).table for row in rows if row["quarantine"]}
     return sorted({str(row["table"]) for row in rows} | held)
+
+
+def standing(reader: Reader) -> list[Row]:
+    """The newest version of every table; `rows` are all it has, `rows_added` those that this version brought."""
+    return [{**row, "rows": _rows(reader, row), "rows_added": row["rows"]} for row in reader.rows("tables", order=("table",))]
+
+
+def _rows(reader: Reader, newest: Row) -> int:
+    """A version that is no append holds what it brought; the appends since add to it."""
+    if newest["operation"] != "append":
+        return cast("int", newest["rows"])
+    total = 0
+    for row in reader.rows("table_versions", {"table": newest["table"]}, order=("-version",)):
+        total += cast("int", row["rows"])
+        if row["operation"] != "append":
+            break
+    return total
 
 
 def pins(p: Platform, tables: Sequence[str] | None = None) -> dict[str, int]:
@@ -92,6 +109,7 @@ def write(
     notes: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Commit rows and say so in the journal; with `once`, trying again changes nothing."""
+    check_table(table)
     version = p.table_store.write(table, frame, mode=mode, once=once, notes=notes)
     body: dict[str, JSON] = {
         "table": table,
@@ -108,6 +126,7 @@ def write(
         "owner": None,
         "checks": [],
         "notes": dict(notes or {}),
+        contents.OWN: contents.recorded(p, table, version, whole=mode == "replace"),
     }
     p.journal.append([NewFact("table.written", table, body, dedupe_key=f"table/{table}@{version}")])
     return Snapshot(table, version)
@@ -117,7 +136,8 @@ class Pinned:
     """The resource a step asks for as `tables`: every table at the version its run was started with.
 
     `tables.scan("raw.flights")` and `tables["raw.flights"]` read lazily, `tables.version("raw.flights")` is its number.
-    What is read is recorded as the step's lineage. `InputError` names the tables there are.
+    What is read is recorded as the step's lineage, and hashed before, so that a run never trains on rows that somebody has
+    changed in the store. `InputError` names the tables there are.
     """
 
     def __init__(self, p: Platform, versions: Mapping[str, int], on_read: Callable[[Snapshot], None] | None = None) -> None:
@@ -129,6 +149,7 @@ class Pinned:
         version = self.version(table)
         if self._on_read is not None:
             self._on_read(Snapshot(table, version))
+        contents.check_read(self._p, Snapshot(table, version))
         return scan(self._p, table, version)
 
     def __getitem__(self, table: str) -> pl.LazyFrame:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from werk.core.errors import InputError
-from werk.core.ports.table_store import TableStore
+from werk.core.ports.table_store import CheckedTables, Content, TableStore
 
 ROWS = pl.DataFrame({"id": [1, 2], "name": ["a", None]})
 
@@ -36,8 +36,13 @@ class TableStoreSuite:
         first = store.write("raw.t", ROWS, once=("app", 0))
         assert store.write("raw.t", ROWS, once=("app", 0)) == first
         assert store.write("raw.t", ROWS, once=("app", 1)) == first + 1
-        assert store.write("raw.t", ROWS, once=("app", 0)) == first + 1
-        assert len(pl.DataFrame(store.read("raw.t"))) == 4
+        assert store.write("raw.t", ROWS, once=("other", 0)) == first + 2
+        assert store.write("raw.t", ROWS) == first + 3
+        # Whoever repeats it has written that version, not what others have written since.
+        assert store.write("raw.t", ROWS, once=("app", 0)) == first
+        assert store.write("raw.t", ROWS, once=("app", 1)) == first + 1
+        assert store.write("raw.t", ROWS, once=("other", 0)) == first + 2
+        assert len(pl.DataFrame(store.read("raw.t"))) == 8
 
     def test_5_a_version_keeps_its_rows_whatever_comes_later(self, store: TableStore) -> None:
         store.write("raw.t", ROWS)
@@ -75,3 +80,27 @@ class TableStoreSuite:
         odd = pl.DataFrame({"größe 米 %,;{}()": [float("nan"), float("inf"), None], "a.b": ["", "\n\0", "é"]})
         store.write("raw.t", odd)
         assert pl.DataFrame(store.read("raw.t")).sort("a.b").equals(odd.sort("a.b"))
+
+    def test_10_what_a_version_is_made_of_stays_the_same(self, store: TableStore) -> None:
+        """Of a store with the capability `CheckedTables`."""
+        if not isinstance(store, CheckedTables):
+            return
+        store.write("raw.t", ROWS)
+        before = made_of(store, "raw.t", 0)
+        store.write("raw.t", ROWS)
+        store.write("raw.t", ROWS.with_columns(more=pl.lit(1.5)), mode="replace")
+        assert made_of(store, "raw.t", 0) == before
+        assert made_of(store, "raw.t", 1).items() ^ before.items()
+        assert made_of(store, "raw.t", 2).keys().isdisjoint(made_of(store, "raw.t", 1))
+        with pytest.raises(InputError, match="no version 7"):
+            store.contents("raw.t", 7)
+        assert [store.content(table, "no-such-part") for table in ("raw.t", "raw.unknown")] == [None, None]
+
+
+def made_of(store: CheckedTables, table: str, version: int) -> dict[str, Content]:
+    parts = {part: store.content(table, part) for part in store.contents(table, version)}
+    found = {part: content for part, content in parts.items() if content is not None}
+    assert parts.keys() == found.keys()
+    assert all(content.size_bytes > 0 and len(content.sha256) == 64 for content in found.values())
+    assert found
+    return found

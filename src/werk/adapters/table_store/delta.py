@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -15,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import unquote
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from werk.core.errors import InputError, Transient, disk_full, unknown
-from werk.core.ports.table_store import ArrowStream, TableVersion
+from werk.core.ports.table_store import ArrowStream, Content, TableVersion
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Store
 
-_TABLE = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")
+_TABLE = re.compile(r"[a-z][a-z0-9_-]{0,99}\.[a-z][a-z0-9_-]{0,99}")  # a file system takes 255 bytes a name
 _NOTE = "note."
 _ATTEMPTS = 40
 _NO_ROOM = "os error 28"
@@ -103,7 +104,7 @@ class DeltaTableStore:
         for attempt in range(_ATTEMPTS):
             present = self._open(table)
             if present is not None and once is not None and _applied(present, once):
-                return present.version()
+                return self._first_written(table, present, once)
             if present is not None and mode == "append":
                 _check_fits(table, frame, present)
             try:
@@ -131,6 +132,23 @@ class DeltaTableStore:
             _check_whole(table, self.location(table), present)
         return pl.scan_delta(present)
 
+    def _first_written(self, table: str, present: DeltaTable, once: tuple[str, int]) -> int:
+        """The version whose commit brought the app to this seq: the oldest one that is not below it."""
+        found = present.version()
+        for version in range(present.version(), -1, -1):
+            reached = _reached(self._log_entry(table, version), once[0])
+            if reached is not None and reached < once[1]:
+                break
+            found = version if reached is not None else found
+        return found
+
+    def _log_entry(self, table: str, version: int) -> bytes:
+        """Empty when a checkpoint has taken its place."""
+        try:
+            return self.fetch(table, _entry(version))
+        except FileNotFoundError:
+            return b""
+
     def version(self, table: str) -> int | None:
         present = self._open(table)
         return None if present is None else present.version()
@@ -154,8 +172,11 @@ class DeltaTableStore:
         return sorted(f"{log.parent.parent.name}.{log.parent.name}" for log in logs)
 
     def _bucket(self) -> S3Store:
-        from obstore.store import S3Store  # an optional library: local tables do without
-
+        try:
+            from obstore.store import S3Store  # an optional library: local tables do without
+        except ModuleNotFoundError as missing:
+            said = "Tables in S3 need 'obstore', which is not installed."
+            raise InputError(said, code="library-missing", hint="pip install 'werk[s3]'") from missing
         config = {name: value for name, value in self._options.items() if name != "aws_allow_http"}
         http: ClientConfig = {"allow_http": self._options["aws_allow_http"] == "true"}
         return S3Store.from_url(self._root, config=cast("S3Config", config), client_options=http)
@@ -181,6 +202,27 @@ class DeltaTableStore:
     def fetch(self, table: str, part: str) -> bytes:
         name = f"{self._below(table)}/{part}"
         return bytes(self._bucket().get(name).bytes()) if self._remote else (Path(self._root) / name).read_bytes()
+
+    def contents(self, table: str, version: int) -> frozenset[str]:
+        data = (uri.removeprefix(f"{self.location(table)}/") for uri in map(unquote, self.files(table, version)))
+        checkpoint = f"_delta_log/{version:020}.checkpoint.parquet"
+        kept = [checkpoint] if self.content(table, checkpoint) is not None else []
+        return frozenset([*data, _entry(version), *kept])
+
+    def content(self, table: str, part: str) -> Content | None:
+        try:
+            return self._remote_content(table, part) if self._remote else self._local_content(table, part)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def _remote_content(self, table: str, part: str) -> Content:
+        data = self.fetch(table, part)
+        return Content(len(data), hashlib.sha256(data).hexdigest())
+
+    def _local_content(self, table: str, part: str) -> Content:
+        with (Path(self._root) / self._below(table) / part).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return Content(file.tell(), digest)
 
     def place(self, table: str, part: str, data: bytes) -> None:
         if part in self._names(f"{self._below(table)}/{part}".rpartition("/")[0], part):
@@ -208,7 +250,9 @@ class DeltaTableStore:
 
     def location(self, table: str) -> str:
         if not _TABLE.fullmatch(table):
-            raise InputError(f"'{table}' is not a table name.", code="name-malformed", hint="Write zone.table, e.g. raw.flights.")
+            raise InputError(
+                f"'{table[:60]}' is not a table name.", code="name-malformed", hint="Write zone.table, e.g. raw.flights."
+            )
         return f"{self._root}/{table.replace('.', '/')}"
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
@@ -243,7 +287,10 @@ class DeltaTableStore:
             raise InputError(
                 f"'{table}' has no version {version}.", code="version-unknown", hint=f"Its latest is {present.version()}."
             )
-        present.load_as_version(version)
+        try:
+            present.load_as_version(version)
+        except DeltaError as damage:
+            raise _damaged(table, damage) from None
         return present
 
     def _commit(
@@ -258,6 +305,8 @@ class DeltaTableStore:
                 storage_options=self._options or None,
                 writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
                 commit_properties=properties,
+                # Delta would drop entries older than 30 days at a checkpoint, and with them the versions they made.
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
             )
         except DeltaError as lost_race:
             if present is None and self._open(table) is not None:
@@ -355,6 +404,16 @@ def _check_fits(table: str, frame: pl.DataFrame, present: DeltaTable) -> None:
                 code="schema-mismatch",
                 hint="Cast or rename the column, or replace the table.",
             )
+
+
+def _entry(version: int) -> str:
+    return f"_delta_log/{version:020}.json"
+
+
+def _reached(entry: bytes, app: str) -> int | None:
+    """The seq to which a commit brought an app; None when it was not the app's."""
+    actions = map(json.loads, entry.splitlines())
+    return next((int(a["txn"]["version"]) for a in actions if "txn" in a and a["txn"]["appId"] == app), None)
 
 
 def _of_version(name: str) -> int:

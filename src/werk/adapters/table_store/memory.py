@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,13 +12,13 @@ from typing import Literal
 import polars as pl
 
 from werk.core.errors import InputError, unknown
-from werk.core.ports.table_store import ArrowStream, TableVersion
+from werk.core.ports.table_store import ArrowStream, Content, TableVersion
 
 
 @dataclass(slots=True)
 class _Kept:
     versions: list[tuple[pl.DataFrame, TableVersion]] = field(default_factory=list)
-    applied: dict[str, int] = field(default_factory=dict)
+    applied: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # by app: seq and the version that reached it
 
 
 class MemoryTableStore:
@@ -38,13 +39,15 @@ class MemoryTableStore:
         with self._lock:
             kept = self._tables.setdefault(table, _Kept())
             version = len(kept.versions)
-            if once is not None and version and kept.applied.get(once[0], -1) >= once[1]:
-                return version - 1
+            reached = [at for seq, at in kept.applied.get(once[0], ()) if seq >= once[1]] if once else []
+            if reached:
+                return reached[0]
             if mode == "append" and version:
                 frame = _appended(table, kept.versions[-1][0], frame)
             about = TableVersion(table, version, datetime.now(UTC), mode, dict(notes or {}))
             kept.versions.append((frame, about))
-            kept.applied.update([once] if once else [])
+            if once is not None:
+                kept.applied.setdefault(once[0], []).append((once[1], version))
             return version
 
     def read(self, table: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> ArrowStream:
@@ -69,6 +72,18 @@ class MemoryTableStore:
 
     def tables(self) -> list[str]:
         return sorted(self._tables)
+
+    def contents(self, table: str, version: int) -> frozenset[str]:
+        self._at(table, version)
+        return frozenset([f"version-{version}"])
+
+    def content(self, table: str, part: str) -> Content | None:
+        kept = self._tables.get(table, _Kept())
+        found = [frame for frame, about in kept.versions if part == f"version-{about.version}"]
+        if not found:
+            return None
+        rows = found[0].write_ipc(None).getvalue()
+        return Content(len(rows), hashlib.sha256(rows).hexdigest())
 
     def _at(self, table: str, version: int | None) -> pl.DataFrame:
         kept = self._tables.get(table)

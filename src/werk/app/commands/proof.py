@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from werk import journal
 from werk.app.answers import Answer
-from werk.app.wiring import opened
+from werk.app.commands.table_audit import chosen, with_tables
+from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Verification
+from werk.data import Which, audit
 from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
@@ -71,10 +74,17 @@ def _source(origin: Origin) -> str:
     return f"{origin.snapshot:<16} {origin.source}  sha256 {origin.source_sha256[:12]}"
 
 
-def verify(project: Path | None, profile: str | None) -> Answer:
+def verify(project: Path | None, profile: str | None, tables: str = "all") -> Answer:
+    which = chosen(tables)
     with opened(project, profile) as session:
-        found = journal.verify(session.journal)
-    return verdict(found)
+        return audited(session, which)
+
+
+def audited(session: Session, which: Which = "all") -> Answer:
+    """The journal first: damaged, it is no measure for the tables."""
+    found = journal.verify(session.journal)
+    checked = audit(session.p, which) if found.ok else None
+    return with_tables(verdict(found if checked is None else replace(found, damages=checked.damages)), checked)
 
 
 def verdict(found: Verification) -> Answer:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from werk.app.answers import Answer
@@ -23,6 +23,7 @@ from werk.core.canonical import JSON
 from werk.core.errors import Failed, InputError, Tampered
 from werk.core.journal import NewFact
 from werk.core.nouns import ModelVersion
+from werk.data import tampered
 from werk.pipelines.rebuild import (
     Rebuilt,
     Recipe,
@@ -63,12 +64,20 @@ def _rebuilt(session: Session, mv: ModelVersion, altered: list[str]) -> Rebuilt:
         return Rebuilt(version, "not comparable", identity, causes=(elsewhere,))
     if missing := gone(p, recipe):
         return Rebuilt(version, "not rebuildable", identity, causes=tuple(f"{name} is gone" for name in missing))
+    changed = [f"data: {sentence}" for sentence in tampered(p, {read for step in recorded.steps for read in step.reads})]
     try:
         again = _again(session, recipe, recorded.environment)
         second = _again(session, recipe, recorded.environment) if unexplained(recorded, again) else None
     except _Stopped as stopped:
-        return Rebuilt(version, "not rebuildable", identity, causes=stopped.causes)
-    return judged(version, recorded, again, tolerance=tolerance_of(p, mv), altered=altered, second=second)
+        return Rebuilt(version, "not rebuildable", identity, causes=(*stopped.causes, *changed))
+    found = judged(version, recorded, again, tolerance=tolerance_of(p, mv), altered=altered, second=second)
+    return _with_changed(found, changed)
+
+
+def _with_changed(found: Rebuilt, changed: list[str]) -> Rebuilt:
+    """Files that are not what was written are an input that differs, even where the model never looked at what has changed."""
+    outcome = "equivalent" if changed and found.outcome == "identical" else found.outcome
+    return replace(found, outcome=outcome, causes=(*found.causes, *changed))
 
 
 class _Stopped(Failed):

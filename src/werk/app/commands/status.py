@@ -11,6 +11,7 @@ from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Row
 from werk.core.nouns import from_micros, to_micros, utc_now
+from werk.data import standing
 from werk.journal import last_signed
 
 Part = dict[str, object]
@@ -35,7 +36,7 @@ def _found(session: Session) -> Part:
         "pending": [f"{row['model']}:{row['version']}" for row in versions if row["status"] == "pending"],
         "runs": _last_runs(session),
         "monitors": _last_verdicts(session),
-        "tables": [_table(row) for row in journal.rows("tables", order=("table",))],
+        "tables": [_table(row) for row in standing(journal)],
         "head": {"seq": head.seq, "hash": head.hash, "signed": signed.seq if signed else None},
     }
     return {**found, "next": _next(found, p.project.name)}

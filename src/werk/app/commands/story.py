@@ -7,7 +7,7 @@ from pathlib import Path
 
 from werk import journal
 from werk.app.answers import Answer
-from werk.app.commands.proof import chain, verdict
+from werk.app.commands.proof import audited, chain
 from werk.app.wiring import Session, opened
 from werk.core.nouns import ModelVersion
 from werk.journal.heads import heads_file
@@ -34,8 +34,10 @@ def story(file: Path, project: Path | None, profile: str | None) -> Answer:
 
 def _checks(session: Session, found: Lineage | None) -> Iterator[Checked]:
     """What anybody may type to check the page, with what it says now."""
-    audited = verdict(journal.verify(session.journal))
-    yield Checked("werk audit verify", audited.text, "Every fact hashed again, every table replayed, every signed head checked:")
+    said = audited(session).text
+    yield Checked(
+        "werk audit verify", said, "Every fact and table file hashed again, every projection replayed, every signed head checked:"
+    )
     heads = heads_file(session.settings.home / "heads", session.journal.id)
     if heads.is_file():
         last = heads.read_text(encoding="utf-8").splitlines()[-1]

@@ -13,6 +13,7 @@ from werk.data import Contract, Landing, load_contract
 
 
 def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
+    data.check_table(table)
     with opened(project, profile) as session:
         contract = contract_of(session, table)
         landing = data.land(session.p, table, source, contract=contract)
@@ -36,7 +37,7 @@ def said(landing: Landing) -> list[str]:
 
 def tables(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        rows = reader(session, as_of).rows("tables", order=("table",))
+        rows = data.standing(reader(session, as_of))
     return Answer(rows=rows, columns=("table", "version", "rows", "quarantined", "owner"))
 
 

@@ -28,13 +28,22 @@ class TableVersion:
     notes: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a part of a table, as they lie there now."""
+
+    size_bytes: int
+    sha256: str
+
+
 class TableStore(Protocol):
     """Tables with versions 0, 1, 2 ...; names are `zone.table`.
 
     1. `write` is atomic: a reader sees the whole new version or the old one; a killed writer leaves nothing visible.
     2. `write` returns the new version; versions grow by one per commit and never change afterwards.
     3. Two processes appending at once lose no row; conflicts are retried inside, from a fresh snapshot.
-    4. `once=(app, seq)`: a write whose `seq` is not above the app's last one changes nothing and returns the present version.
+    4. `once=(app, seq)`: a write whose `seq` is not above the app's last one changes nothing and returns the version in which
+       the app first reached it.
     5. `read` gives exactly the rows of that version, whatever was written since; row order is not promised.
     6. A schema that does not fit an append is an `InputError` naming the column; nothing is cast silently.
        `replace` may change the schema.
@@ -89,3 +98,17 @@ class PhysicalTables(Protocol):
     def fetch(self, table: str, part: str) -> bytes: ...
 
     def place(self, table: str, part: str, data: bytes) -> None: ...
+
+
+@runtime_checkable
+class CheckedTables(Protocol):
+    """A capability beyond the port: what a version is made of, so that a change made beneath the store is noticed.
+
+    1. `contents` names the parts a version is read from: its data, and what the store wrote to make it this version. It is the
+       same whatever is written through the store afterwards, and after a restore to another place.
+    2. `content` of a part is that of its bytes as they lie there now; None when it is gone.
+    """
+
+    def contents(self, table: str, version: int) -> frozenset[str]: ...
+
+    def content(self, table: str, part: str) -> Content | None: ...
