@@ -370,3 +370,20 @@ def test_a_missing_driver_names_its_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert "journal 'postgresql' needs 'psycopg'" in done.stdout, done.stderr
     assert "pip install 'werk[postgres]'" in done.stdout
+
+
+def test_changes_of_one_row_keep_their_order_in_a_batch_of_many(url: str, opened: Open) -> None:
+    """Statements of the same kind are gathered over the batch: never past another change of the same row."""
+    journal = opened(url)
+    kinds = ("run.started", "run.finished", "run.dropped", "run.finished", "run.started", "run.finished")
+    started = [NewFact(kind, f"r{at}", {}) for kind in kinds[:2] for at in range(3)]
+    mixed = [NewFact(kinds[(at + step) % len(kinds)], f"r{at}", {"step": step}) for step in range(12) for at in range(5)]
+    moved = [NewFact("alias.set", f"m{at % 150}", {"version": at}) for at in range(700)]  # more keys than one question holds
+    journal.append(started)
+    journal.append([*mixed, *moved[:400]])
+    journal.append([*moved[400:], *mixed[::-1]])
+    for name, rows in replay(journal).items():
+        key = ["run"] if name == "runs" else ["model", "alias", "valid_from"]
+        assert rows == journal.rows(name, order=key, history=True)
+    assert len(journal.rows("aliases")) == 150
+    assert verify(journal).ok

@@ -17,8 +17,7 @@ from werk.journal.projections import Shape, Shapes
 from werk.journal.tables import FACTS
 
 PAGE = 500
-FACT_FIELDS = ", ".join(Fact.__dataclass_fields__)
-_COLUMNS = tuple(FACTS.c[name] for name in Fact.__dataclass_fields__)
+FACT_FIELDS = tuple(FACTS.c[name] for name in Fact.__dataclass_fields__)
 _scan = json.JSONDecoder().raw_decode
 
 Connect = Callable[[], AbstractContextManager[Connection]]
@@ -63,7 +62,7 @@ class SqlReader:
     ) -> Iterator[Fact]:
         """Facts after `after`, read in pages: no connection is held between them, and a long walk sees new facts."""
         same = {"subject": subject, "run": run, "dedupe_key": dedupe_key}
-        query = select(*_COLUMNS).where(FACTS.c.project == self.project, FACTS.c.seq > after)
+        query = select(*FACT_FIELDS).where(FACTS.c.project == self.project, FACTS.c.seq > after)
         query = query.where(*(FACTS.c[name] == value for name, value in same.items() if value is not None))
         query = query.where(FACTS.c.kind.in_(kinds)) if kinds else query
         query = query.where(FACTS.c.seq <= self._until) if self._until is not None else query

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import Failed, InputError
@@ -19,7 +19,7 @@ from werk.journal.chain import GENESIS, SALT_BYTES, body_hash, fact_hash
 from werk.journal.database import Cursor, Database, cursor_of
 from werk.journal.projections import Applier, Op, Shapes
 from werk.journal.reading import FACT_FIELDS, SqlReader, fact_of, parsed
-from werk.journal.tables import FACT_COLUMNS
+from werk.journal.tables import FACT_COLUMNS, FACTS
 
 _CHUNK = 500
 
@@ -128,14 +128,19 @@ class SqlWriter(SqlReader):
         mark, found = self._database.mark, dict[str | None, Fact]()
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
-            self._cursor.execute(_select_known(len(chunk), mark), (self.project, *chunk))
-            found.update((fact.dedupe_key, fact) for fact in map(fact_of, self._cursor.fetchall()))
+            self._cursor.execute(_select_seqs(len(chunk), mark), (self.project, *chunk))
+            seqs = [seq for (seq,) in self._cursor.fetchall() if seq is not None]
+            query = select(*FACT_FIELDS).where(FACTS.c.seq.in_(seqs))
+            known = map(fact_of, self._connection.execute(query)) if seqs else ()
+            found.update((fact.dedupe_key, fact) for fact in known)
         return found
 
 
 @lru_cache(64)
-def _select_known(count: int, mark: str) -> str:
-    return f"SELECT {FACT_FIELDS} FROM facts WHERE project = {mark} AND dedupe_key IN ({', '.join([mark] * count)})"
+def _select_seqs(count: int, mark: str) -> str:
+    # A subquery for each key, not `IN`: Postgres, when it has not yet counted the rows, would read the whole project.
+    seq = f"SELECT seq FROM facts WHERE project = {mark} AND dedupe_key = column1"
+    return f"SELECT ({seq}) FROM (VALUES {', '.join([f'({mark})'] * count)}) AS keys"
 
 
 def chained(tail: Tail, project: str, actor: str, new: NewFact, salt: bytes) -> Stored:
