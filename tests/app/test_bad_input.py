@@ -587,6 +587,25 @@ def test_help_loads_nothing_heavy() -> None:
     assert "Usage" in done.stdout
 
 
+def test_what_a_step_forks_ends_by_sigterm_as_ever() -> None:
+    """A pool of processes ends its workers with it: an exception in them would be told as a failure, or be swallowed."""
+    script = "; ".join(
+        [
+            "import os, signal, sys, time",
+            "sys.argv = ['werk', '--help']",
+            "from werk.app import cli",
+            "cli._end_as_by_ctrl_c()",
+            "pid = os.fork()",
+            "pid or time.sleep(60)",
+            "time.sleep(0.2)",
+            "os.kill(pid, signal.SIGTERM)",
+            "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{-signal.SIGTERM}\n", "")
+
+
 def test_four_runs_at_once_all_finish(landed: Path, werk: Werk) -> None:
     started = [process(landed, "run", "rides", "-p", f"factor={n}") for n in range(4)]
     for each in started:
@@ -597,14 +616,14 @@ def test_four_runs_at_once_all_finish(landed: Path, werk: Werk) -> None:
     assert werk("audit", "verify", "--json").value["ok"]
 
 
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_goes_on(landed: Path, werk: Werk, blow: signal.Signals) -> None:
     (landed / "wait").touch()
     running = process(landed, "run", "rides")
     until((landed / "waiting").exists)
     running.send_signal(blow)
     _, err = running.communicate(timeout=DEADLINE_S)
-    assert running.returncode == (130 if blow == signal.SIGINT else -signal.SIGKILL)
+    assert running.returncode == (-signal.SIGKILL if blow == signal.SIGKILL else 130)
     assert "Traceback" not in err
     (landed / "wait").unlink()
     run = werk("runs", "--json").value[0]["run"]

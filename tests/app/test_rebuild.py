@@ -397,6 +397,24 @@ def test_a_library_that_is_gone_is_named(make: Callable[..., Case]) -> None:
     assert "No module named 'toy'" in found["causes"][-1]
 
 
+def test_code_that_was_left_out_for_a_secret_is_said_at_the_run_and_named_at_the_rebuild(make: Callable[..., Case]) -> None:
+    """Where it was found, not what: the secret itself is nowhere."""
+    case = make(train=False)
+    word = "tr0ub4dor"
+    case.edit("import random", f"import random\n\nURL = f'postgresql://werk:{word}@{{os.name}}/flights'")
+    ran = case.werk("run", "training")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("warning: ") == 1
+    assert "warning: pipelines.py (password in a URL, line 5) is not kept with the run's code" in ran.stderr
+    left_out = case.asked("show", ran.stdout.strip())["code"]["left_out"]
+    assert left_out == ["pipelines.py (password in a URL, line 5)"]
+    found = case.rebuilt()
+    assert found["outcome"] == "not rebuildable"
+    assert found["causes"][0] == "code: pipelines.py (password in a URL, line 5) was left out when the run was recorded"
+    for told in (ran.stderr, json.dumps(found), (case.root / ".werk" / "journal.db").read_bytes().decode(errors="replace")):
+        assert word not in told
+
+
 def test_an_erased_training_is_not_a_failure(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WERK_HOME", case.environment["WERK_HOME"])
     session = open_session(case.root)

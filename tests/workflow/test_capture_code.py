@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from werk.core.errors import InputError, WerkError
-from werk.workflow.capture.code import LARGEST_BYTES, CodeTree, capture_code, checkout_code, diff, uncommitted
+from werk.workflow.capture.code import LARGEST_BYTES, CodeTree, capture_code, checkout_code, diff, uncommitted, withheld
 
+CREDENTIALS = [
+    ".netrc", "_netrc", ".pypirc", ".pgpass", "pgpass.conf", ".npmrc", ".git-credentials",
+    ".htpasswd", ".my.cnf", ".envrc", "id_rsa", "id_ed25519", "keys/id_ecdsa", "server.pem",
+    "SERVER.KEY", "a/b.p12", "a.pfx", "a.jks", "a.kdbx", "a.ppk", ".aws/credentials",
+    ".aws/config", "home/.kube/config", "kubeconfig", "prod.kubeconfig", ".docker/config.json", ".ssh/config", ".s3cfg",
+    ".boto", "application_default_credentials.json", ".streamlit/secrets.toml", "terraform.tfstate", ".vault-token",
+]  # fmt: skip
 PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
 
 
@@ -38,6 +45,10 @@ def repository(root: Path) -> Path:
 
 def capture(root: Path) -> CodeTree:
     return capture_code(root, root / ".werk" / "code.git")
+
+
+def kept(root: Path) -> list[bytes]:
+    return [zlib.decompress(file.read_bytes()) for file in (root / ".werk/code.git/objects").rglob("*/*") if file.is_file()]
 
 
 def restored(root: Path, tree: str, target: Path) -> dict[str, bytes]:
@@ -148,6 +159,8 @@ def test_stores_lakes_and_byte_code_are_no_code(root: Path, tmp_path: Path) -> N
         ("id_rsa", PRIVATE_KEY),
         ("conf.py", "URL = 'postgresql://werk:tr0ub4dor@db/x'\n"),
         ("token.txt", "ghp_" + "a1B2" * 9),
+        ("conf.py", "DB_PASSWORD = 'abc'\n"),
+        ("deploy.sh", "export DB_PASSWORD=abc\n"),
     ],
 )
 def test_files_with_secrets_are_left_out_and_named(root: Path, path: str, text: str) -> None:
@@ -155,22 +168,48 @@ def test_files_with_secrets_are_left_out_and_named(root: Path, path: str, text: 
     (root / path).write_text(text)
     found = capture(root)
     assert [name.split(" (")[0] for name in found.left_out] == [path]
-    kept = [zlib.decompress(file.read_bytes()) for file in (root / ".werk/code.git/objects").rglob("*/*") if file.is_file()]
-    assert kept
-    assert not any(text.strip().encode() in content for content in kept)
+    assert kept(root)
+    assert not any(text.strip().encode() in content for content in kept(root))
+
+
+@pytest.mark.parametrize("path", CREDENTIALS)
+def test_files_where_credentials_live_are_never_kept_whatever_they_hold(root: Path, path: str) -> None:
+    (root / path).parent.mkdir(exist_ok=True, parents=True)
+    (root / path).write_text("login x\n")
+    found = capture(root)
+    assert found.left_out == (f"{path} (may hold secrets)",)
+    assert withheld(found.left_out) == [], "nobody expects these to be code"
+    assert not any(b"login x" in content for content in kept(root))
+
+
+@pytest.mark.parametrize("path", ["id_rsa.pub", "keyboard.py", "key.py", "npmrc.md", "config", "credentials.py", "monkey"])
+def test_names_that_only_look_like_those_are_code(root: Path, path: str) -> None:
+    (root / path).write_text("login x\n")
+    assert capture(root).left_out == ()
+
+
+def test_a_file_left_out_for_what_it_says_is_told_with_the_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANT_TOKEN", "correct-horse-battery")
+    (root / "pipelines.py").write_text("import os\n\nURL = f'postgresql://werk:tr0ub4dor@{os.uname().nodename}/x'\n")
+    (root / "client.py").write_text("\ncall('correct-horse-battery')\n")
+    (root / "weights.bin").write_bytes(b"\0" * (LARGEST_BYTES + 1))
+    found = capture(root)
+    told = ["client.py (value of a secret variable, line 2)", "pipelines.py (password in a URL, line 3)"]
+    assert withheld(found.left_out) == told
+    assert set(found.left_out) - set(told) == {"weights.bin (5 MB)"}
 
 
 def test_the_value_of_a_secret_variable_is_kept_nowhere(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANT_TOKEN", "correct-horse-battery")
     (root / "client.py").write_text("call('correct-horse-battery')\n")
-    assert capture(root).left_out == ("client.py (value of a secret variable)",)
+    assert capture(root).left_out == ("client.py (value of a secret variable, line 1)",)
 
 
 def test_a_value_that_became_secret_later_is_left_out_from_then_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "client.py").write_text("call('correct-horse-battery')\n")
     assert capture(root).left_out == ()
     monkeypatch.setenv("PLANT_TOKEN", "correct-horse-battery")
-    assert capture(root).left_out == ("client.py (value of a secret variable)",)
+    assert capture(root).left_out == ("client.py (value of a secret variable, line 1)",)
 
 
 def test_a_dotenv_example_is_code(root: Path) -> None:

@@ -40,6 +40,13 @@ def test_two_captures_are_equal() -> None:
     assert one.sha256 == digest_of(one.facts)
 
 
+def test_a_secret_of_a_librarys_family_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLARS_CLOUD_CLIENT_SECRET", "abc")
+    monkeypatch.setenv("POLARS_ACCESS_TOKEN", "abc")
+    variables = capture_environment().facts["variables"]
+    assert [name for name in variables if "SECRET" in name or "TOKEN" in name] == []
+
+
 def test_another_process_gives_the_same_digest() -> None:
     script = "from werk.workflow.capture.environment import *; e = capture_environment(); print(e.sha256)"
     said = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout for _ in range(2)]

@@ -17,6 +17,7 @@ from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.journal import SqlJournal, replay, verify
 from werk.workflow import Engine, Pipeline, Progress, StepContext, pipeline, step
+from werk.workflow.capture import mask
 
 GIVEN: dict[str, Any] = {"pins": {"raw.flights": 3}, "code": {"tree": "t1"}, "environment": {"sha256": "e1"}}
 
@@ -339,6 +340,26 @@ def test_a_secret_is_no_parameter(platform: Platform, world: World) -> None:
     with pytest.raises(InputError, match="'name' holds a secret"):
         engine.start(greeting, {"name": "x-hunter2"}, **GIVEN)
     assert platform.journal.head().seq == 0
+
+
+@pytest.mark.parametrize(("variable", "value"), [("DB_PASSWORD", "abc"), ("PLANT_TOKEN", 'a"quote\\é')])
+def test_the_value_of_a_secret_variable_is_no_parameter_however_short(
+    platform: Platform, world: World, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    @step("greet")
+    def greet(name: str) -> str:
+        return name
+
+    @pipeline
+    def greeting(name: str) -> None:
+        greet(name)
+
+    monkeypatch.setenv(variable, value)
+    engine = made(platform, world, [], mask=mask)
+    with pytest.raises(InputError, match="'name' holds a secret"):
+        engine.start(greeting, {"name": value}, **GIVEN)
+    assert platform.journal.head().seq == 0
+    assert engine.start(greeting, {"name": "abcdef"}, **GIVEN)
 
 
 def test_an_unknown_resource_is_found_before_anything_runs(platform: Platform) -> None:

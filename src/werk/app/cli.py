@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, cast
@@ -16,7 +18,7 @@ from werk.core.errors import InputError, WerkError
 
 PLAIN = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_is_help": True, "add_completion": False}
 HELP = "The whole MLOps loop on one machine, with the proof of each step. Begin with `werk demo`, or `werk init` for your own."
-INTERRUPTED = 130  # what Ctrl-C ends with, by the custom of shells
+INTERRUPTED = 130  # what Ctrl-C ends with, by the custom of shells; SIGTERM ends a command in the same way
 app = typer.Typer(name="werk", help=HELP, **PLAIN)  # type: ignore[arg-type]  # one dict for every Typer
 actor = typer.Typer(help="Add and list who may act here.", **PLAIN)  # type: ignore[arg-type]  # as above
 audit = typer.Typer(help="Check the record.", **PLAIN)  # type: ignore[arg-type]  # as above
@@ -42,6 +44,7 @@ def entry() -> None:
 def main() -> None:
     """Run the command line; every expected failure is one sentence, a next step and an exit code."""
     as_json = "--json" in sys.argv
+    _end_as_by_ctrl_c()
     try:
         code = app(standalone_mode=False)
     except TyperException as wrong:
@@ -55,6 +58,16 @@ def main() -> None:
     if code == INTERRUPTED:
         print("stopped; nothing is lost: `werk runs` shows what can be resumed", file=sys.stderr)
     sys.exit(code)
+
+
+def _end_as_by_ctrl_c() -> None:
+    """On SIGTERM too: a run that is asked to end lets go of its lease, so that it can be resumed at once.
+
+    Processes that a step forks end as they always did: a pool ends its workers with this very signal.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _misused(said: str, as_json: bool) -> int:

@@ -346,11 +346,21 @@ class Engine:
         told = {name: values.to_json(value) for name, value in full.items()}
         for name, value in told.items():
             # A masked value could not be resumed with, and a plain one would stay in the journal for good.
-            if self._mask(canonical_json(value)) != canonical_json(value):
+            if any(self._mask(text) != text for text in (canonical_json(value), *_texts(value))):
                 raise InputError(
                     f"The parameter '{name}' holds a secret.", code="param-secret", hint="Give it by reference in werk.toml."
                 )
         return told
+
+
+def _texts(value: JSON) -> Iterator[str]:
+    """Every text in a value, as it is: in JSON a quote or an accent would hide a secret."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for item in value.items() for part in item for text in _texts(part))
+    elif isinstance(value, list):
+        yield from (text for part in value for text in _texts(part))
 
 
 def _lease(seconds: object) -> float:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 from werk.app.answers import Answer
 from werk.app.wiring import TOKEN, Session, opened
@@ -37,7 +38,7 @@ from werk.pipelines.rebuild import (
     unexplained,
 )
 from werk.registry import version_row
-from werk.workflow.capture import Environment, altered, checkout_code, differences, variables_for
+from werk.workflow.capture import Environment, altered, checkout_code, differences, variables_for, withheld
 
 # Whoever asks for a rebuild lends it neither a token, which its own empty journal would not know, nor a profile.
 _NOT_LENT = (TOKEN, "WERK_PROFILE")
@@ -103,7 +104,7 @@ def _again(session: Session, recipe: Recipe, then: Environment) -> Trained:
             check=False,
         )
         if done.returncode:
-            raise _Stopped(*_changed(Path(place), then), _last(done))
+            raise _Stopped(*_changed(Path(place), then), *_withheld(recipe), _last(done))
         return Trained.from_json(json.loads((Path(place) / "trained.json").read_text(encoding="utf-8")))
 
 
@@ -114,6 +115,12 @@ def _checked_out(session: Session, recipe: Recipe, place: Path) -> Iterator[Path
     except (InputError, Tampered) as gone:
         raise _Stopped(f"code: {gone.message}") from gone
     yield place / "code"
+
+
+def _withheld(recipe: Recipe) -> list[str]:
+    """Files that the training had and the recorded code has not."""
+    left_out = cast("list[str]", recipe.code.get("left_out") or [])
+    return [f"code: {name} was left out when the run was recorded" for name in withheld(left_out)]
 
 
 def _changed(place: Path, then: Environment) -> list[str]:

@@ -24,7 +24,7 @@ from werk.core.journal import Fact, Journal
 from werk.pipelines.cost import record_cost
 from werk.pipelines.restated import restate
 from werk.workflow import Progress, parse_params
-from werk.workflow.capture import capture_code, capture_environment
+from werk.workflow.capture import capture_code, capture_environment, withheld
 from werk.workflow.triggers import Firing, Trigger, check
 from werk.workflow.triggers import drain as fire
 
@@ -169,8 +169,13 @@ def runs(limit: int, as_of: str | None, project: Path | None, profile: str | Non
 
 
 def _code(session: Session) -> dict[str, JSON]:
+    """What the run is recorded with; a file that a rebuild will miss is told while its author can still mend it."""
     root = session.p.project.root
-    return cast("dict[str, JSON]", asdict(capture_code(root, root / ".werk" / "code.git")))
+    code = capture_code(root, root / ".werk" / "code.git")
+    for name in withheld(code.left_out):
+        print(f"warning: {name} is not kept with the run's code, so that no rebuild can use it", file=sys.stderr)
+        print("  next: read it from the environment: os.environ[...] in code, {env = ...} in werk.toml", file=sys.stderr)
+    return cast("dict[str, JSON]", asdict(code))
 
 
 def _environment() -> dict[str, JSON]:

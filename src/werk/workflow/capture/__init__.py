@@ -1,6 +1,6 @@
 """What a run was made of: the code as it lay in the folder, and the Python it ran on."""
 
-from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff, uncommitted
+from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff, uncommitted, withheld
 from werk.workflow.capture.distributions import altered
 from werk.workflow.capture.environment import (
     Environment,
@@ -25,4 +25,5 @@ __all__ = [
     "result_digest",
     "uncommitted",
     "variables_for",
+    "withheld",
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from werk.core.canonical import digest_of
 from werk.core.errors import InputError, Tampered
 from werk.workflow.capture.git import attempt, git
-from werk.workflow.capture.secrets import environment_secrets, find_secrets
+from werk.workflow.capture.secrets import environment_secrets, find_secrets, first_line
 
 LARGEST_BYTES = 5_000_000
 # In a file, a short value of a secret variable ("postgres") is more often a word than the secret.
@@ -24,6 +24,14 @@ _SHORTEST_SECRET = 12
 _NEVER_CODE = ("__pycache__/", ".venv/", "venv/", "node_modules/", ".ipynb_checkpoints/", "*.pyc")
 _NEVER_IN_STATUS = re.compile(r"/(?:__pycache__|\.venv|venv|node_modules|\.ipynb_checkpoints)/|\.pyc$")
 _DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)$).*")
+# Where programs keep credentials, by the end of the path: none of them is code.
+_CREDENTIALS = re.compile(
+    r"(?:^|.*/)(?:[._]netrc|\.pypirc|\.pgpass|pgpass\.conf|\.npmrc|\.git-credentials|\.htpasswd|\.my\.cnf|\.s3cfg|\.boto|\.vault-token"
+    r"|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|application_default_credentials\.json|kubeconfig|.*\.kubeconfig|secrets\.toml"
+    r"|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|tfstate)|\.dockercfg|\.docker/config\.json|\.kube/config|\.(?:aws|ssh|gnupg)/.*)",
+    re.IGNORECASE,
+)
+_WITHHELD = re.compile(r".* \(.*, line \d+\)", re.DOTALL)
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv")
 _LINK, _PROGRAM, _FILE = "120000", "100755", "100644"
 
@@ -33,7 +41,8 @@ class CodeTree:
     """The identity of a run's code is `tree`, a git tree id; `commit` is where the user's HEAD stood, None without one.
 
     `dirty` says that the folder held something no commit holds; `diff_sha256` then identifies what.
-    `left_out` names the files that are not in the tree, with the reason: `data.bin (6 MB)`, `.env (may hold secrets)`.
+    `left_out` names the files that are not in the tree, with the reason: `data.bin (6 MB)`, `.env (may hold secrets)`,
+    `pipelines.py (password in a URL, line 12)`.
     """
 
     commit: str | None
@@ -66,6 +75,11 @@ def capture_code(root: Path, store_dir: Path) -> CodeTree:
     changed = _changed(root) if commit else sorted(kept)
     diff = digest_of([[_shown(path), kept[path].blob if path in kept else None] for path in changed])
     return CodeTree(commit, tree, bool(changed), diff if changed else None, tuple(left_out))
+
+
+def withheld(left_out: Iterable[str]) -> list[str]:
+    """Those left out for what they say in one of their lines: likely code, without which nothing can be rebuilt."""
+    return [name for name in left_out if _WITHHELD.fullmatch(name)]
 
 
 def checkout_code(store_dir: Path, tree: str, target: Path) -> None:
@@ -131,13 +145,15 @@ def _keep_files(root: Path, store_dir: Path) -> tuple[dict[str, _Kept], list[str
 def _why_not(path: str, data: bytes | int, known: Iterable[str], store_dir: Path) -> str | None:
     if isinstance(data, int):
         return f"{data / 1e6:.0f} MB"
-    if _DOTENV.fullmatch(Path(path).name):
+    if _DOTENV.fullmatch(Path(path).name) or _CREDENTIALS.fullmatch(path):
         return "may hold secrets"
+    text = data.decode("utf-8", errors="replace")
     if _place(store_dir, _blob_id(data)).exists():
         # Kept before, so its form was looked at then; the secret variables may be others today.
-        return "value of a secret variable" if any(os.fsencode(value) in data for value in known) else None
-    kinds = find_secrets(data.decode("utf-8", errors="replace"), known)
-    return kinds[0] if kinds else None
+        kinds = ["value of a secret variable"] if any(value in text for value in known) else []
+    else:
+        kinds = find_secrets(text, known)
+    return f"{kinds[0]}, line {first_line(text, known)}" if kinds else None
 
 
 def _listed(folder: Path, store_dir: Path) -> Iterator[str]:

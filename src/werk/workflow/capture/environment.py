@@ -14,6 +14,7 @@ from typing import cast
 from werk.core.canonical import JSON, digest_of
 from werk.workflow.capture.arithmetic import c_libraries, file_digest, hardware, instruction_sets, kernels, threads
 from werk.workflow.capture.distributions import installed
+from werk.workflow.capture.secrets import names_secret
 
 _FAMILIES = "OMP|GOMP|KMP|OPENBLAS|GOTO|MKL|NPY|ATEN|DNNL|ONEDNN|POLARS"
 _TELLING = re.compile(rf"(?:{_FAMILIES})_.*|GLIBC_TUNABLES|PYTHONHASHSEED")
@@ -106,7 +107,9 @@ def _told(facts: Mapping[str, JSON], name: str, before: JSON = None) -> str:
 
 
 def _telling(variables: Mapping[str, str]) -> dict[str, JSON]:
-    return {name: value for name, value in sorted(variables.items()) if _TELLING.fullmatch(name) and not _SILENT.fullmatch(name)}
+    """Those that change a result, but no secret: a library's token is of its family too."""
+    kept = (name for name in sorted(variables) if _TELLING.fullmatch(name) and not _SILENT.fullmatch(name))
+    return {name: variables[name] for name in kept if not names_secret(name)}
 
 
 def _python() -> dict[str, JSON]:

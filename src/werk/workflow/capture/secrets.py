@@ -10,11 +10,18 @@ COVER = "***"
 
 # Each pattern has the secret itself in the group `secret`; what stands around it may stay readable.
 _KEY_LINE = r"(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+_PASSWORD_NAME = r"password|passwd|passphrase|api_?key|client_secret|secret_key|access_token|auth_token"
 _TELLING_FIELD = r"access_token|api_?key|auth|password|secret|sig|token|X-Amz-Signature"
 _PATTERNS: Mapping[str, re.Pattern[str]] = {
     "private key": re.compile(rf"-----BEGIN {_KEY_LINE}(?P<secret>.+?)(?:-----END {_KEY_LINE}|\Z)", re.DOTALL),
     "password in a URL": re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s/:@'\"]*:(?P<secret>[^\s/'\"]+)@(?=[^\s@]|$)"),
     "token in a URL": re.compile(rf"[?&](?:{_TELLING_FIELD})=(?P<secret>[^\s&#'\"<>]{{6,}})", re.IGNORECASE),
+    "password in an assignment": re.compile(
+        rf"\b\w*(?:{_PASSWORD_NAME})(?:[\"']\s*:|\s*:\s*str\s*=|\s*=)\s*[\"'](?P<secret>[^\s\"'{{}}]{{3,}})[\"']", re.IGNORECASE
+    ),
+    "password among variables": re.compile(
+        rf"^(?:export\s+)?\w*(?:{_PASSWORD_NAME})=(?P<secret>[^\s\"'(){{}}\[\]<>$,;]{{3,}})$", re.IGNORECASE | re.MULTILINE
+    ),
     "bearer token": re.compile(r"\b(?:Bearer|Basic)\s+(?P<secret>[A-Za-z0-9._~+/=-]{16,})", re.IGNORECASE),
     "AWS access key": re.compile(r"(?<![A-Za-z0-9])(?P<secret>(?:AKIA|ASIA)[A-Z2-7]{16})(?![A-Za-z0-9])"),
     "AWS secret key": re.compile(
@@ -27,8 +34,12 @@ _PATTERNS: Mapping[str, re.Pattern[str]] = {
 }
 # What people write where a password will stand: `user:password@`, `:${DB_PASSWORD}@`, `:{password}@`, `:<token>@`.
 _PLACEHOLDER = re.compile(r"\*+|x+|\.+|[$%{<\[].*|pass|passwd|password|pw|secret|token|changeme|example", re.IGNORECASE)
-_TELLING_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|_KEY$")
+_TELLING_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|APIKEY|_PWD$|_KEY$")
 _SHORTEST = 6
+# A shorter value counts where it stands alone, and only of a name that says nothing but secret: MAX_TOKENS is none.
+_SECRET_NAME = re.compile(r"(?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|APIKEY|API_KEY|SECRET_KEY|_PWD)$")
+_SHORTEST_ALONE = 3
+_WORDS = frozenset({"true", "false", "none", "null", "yes", "off"})
 
 
 def find_secrets(text: str, values: Iterable[str] = ()) -> list[str]:
@@ -56,12 +67,32 @@ def mask(text: str, values: Iterable[str] = ()) -> str:
     # Longest first: a secret may hold another one as its part.
     for value in sorted({*values, *environment_secrets()}, key=len, reverse=True):
         text = text.replace(value, COVER) if value else text
+    for value in _short_secrets():
+        text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", COVER, text)
     return text
+
+
+def first_line(text: str, values: Iterable[str] = ()) -> int:
+    """The first line that holds a secret, counted from 1; 0 when there is none."""
+    starts = [m.start("secret") for p in _PATTERNS.values() for m in p.finditer(text) if not _PLACEHOLDER.fullmatch(m["secret"])]
+    starts += [text.index(value) for value in values if value and value in text]
+    return text.count("\n", 0, min(starts)) + 1 if starts else 0
+
+
+def names_secret(variable: str) -> bool:
+    """Whether a variable of that name holds a secret."""
+    return _TELLING_NAME.search(variable.upper()) is not None
 
 
 def environment_secrets(variables: Mapping[str, str] = os.environ, *, shortest: int = _SHORTEST) -> list[str]:
     """Values of the variables named like secrets (`*TOKEN*`, `*PASSWORD*`, `*SECRET*`, `*_KEY`), not shorter than `shortest`."""
-    return sorted({v for name, v in variables.items() if _TELLING_NAME.search(name.upper()) and len(v) >= shortest})
+    return sorted({value for name, value in variables.items() if names_secret(name) and len(value) >= shortest})
+
+
+def _short_secrets() -> list[str]:
+    found = {value for name, value in os.environ.items() if _SECRET_NAME.search(name.upper())}
+    kept = {value for value in found if _SHORTEST_ALONE <= len(value) < _SHORTEST and value.lower() not in _WORDS}
+    return sorted(value for value in kept if not _PLACEHOLDER.fullmatch(value))
 
 
 def _secrets(pattern: re.Pattern[str], text: str) -> Iterator[str]:
