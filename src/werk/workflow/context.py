@@ -9,13 +9,15 @@ from pathlib import Path
 from werk.core.canonical import JSON
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
+from werk.workflow.project_files import Digests
 
 
 @dataclass(slots=True)
 class StepContext:
     """One step of one run. `pins` are the versions its tables stand at; what the run writes moves them.
 
-    `inputs` holds, by name, the value digest of what came from earlier steps. `code` and `environment` are the run's.
+    `inputs` holds, by name, the value digest of what came from earlier steps, `files` that of each file of the
+    project which the step has declared (None where there is none). `code` and `environment` are the run's.
     """
 
     run: str
@@ -24,6 +26,7 @@ class StepContext:
     root: Path
     attempt: int = 1
     inputs: Mapping[str, str] = field(default_factory=dict)
+    files: Digests = field(default_factory=dict)
     code: Mapping[str, JSON] = field(default_factory=dict)
     environment: Mapping[str, JSON] = field(default_factory=dict)
     code_sha256: str = ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from werk.core.errors import InputError
 from werk.core.nouns import check_name
+from werk.workflow.project_files import check_declared
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,11 +29,12 @@ tracing: ContextVar[Tracer | None] = ContextVar("werk_tracing", default=None)
 class Step(Generic[P, R]):
     """Calls its function as it is; inside a pipeline being traced it becomes a node instead."""
 
-    def __init__(self, name: str, fn: Callable[P, R], *, retries: int = 0, cache: bool = True) -> None:
+    def __init__(self, name: str, fn: Callable[P, R], *, retries: int = 0, cache: bool = True, files: Sequence[str] = ()) -> None:
         self.name = check_name("step", name)
         self.fn = fn
         self.retries = retries
         self.cache = cache
+        self.files = tuple(files)
         update_wrapper(self, fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -74,11 +76,15 @@ class Step(Generic[P, R]):
         return (result,)
 
 
-def step(name: str, *, retries: int = 0, cache: bool = True) -> Callable[[Callable[P, R]], Step[P, R]]:
-    """Name a function as a step. `cache=False` for a step with side effects outside werk."""
+def step(name: str, *, retries: int = 0, cache: bool = True, files: Sequence[str] = ()) -> Callable[[Callable[P, R]], Step[P, R]]:
+    """Name a function as a step. `cache=False` for a step with side effects outside werk.
+
+    `files` are those of the project that it reads, there or not: `golden.toml`, or `{gate}` for the one its input `gate` names.
+    What they hold is part of what its result depends on, so a kept result is used only while they are the same.
+    """
     if retries < 0:
         raise InputError(f"Step '{name}' asks for {retries} retries.", code="retries-negative", hint="Use 0 or more.")
-    return lambda fn: _checked(Step(name, fn, retries=retries, cache=cache))
+    return lambda fn: _checked(Step(name, fn, retries=retries, cache=cache, files=files))
 
 
 def hints_of(fn: Callable[..., object], what: str) -> dict[str, Any]:
@@ -100,4 +106,5 @@ def _checked(made: Step[P, R]) -> Step[P, R]:
                 code="step-signature",
                 hint="Name every input.",
             )
+    check_declared(made.name, made.files, made.inputs)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from werk import journal
@@ -11,6 +12,7 @@ from werk.core.journal import Verification
 from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
+from werk.pipelines.stored import damaged
 
 SHOWN = 40
 
@@ -64,6 +66,7 @@ def _source(origin: Origin) -> str:
 def verify(project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         found = journal.verify(session.journal)
+        found = replace(found, damages=(*found.damages, *damaged(session.p)))
     return verdict(found)
 
 

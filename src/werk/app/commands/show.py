@@ -8,12 +8,14 @@ from typing import cast
 
 from werk import governance, models, registry
 from werk.app.answers import Answer
+from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.errors import unknown
 from werk.core.journal import Reader, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
+from werk.core.platform import Platform
 from werk.pipelines.explanation import prediction
 from werk.workflow.capture import Environment
 
@@ -23,7 +25,7 @@ Record = dict[str, object]
 def show(id: str, as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         record = _found(session, reader(session, as_of), id)
-    return Answer(record=record, text="\n".join(_lines(record)))
+    return Answer(record=record, text="\n".join([*_lines(_plain(record)), *_judged(record)]))
 
 
 def logs(run: str, project: Path | None, profile: str | None) -> Answer:
@@ -38,7 +40,7 @@ def logs(run: str, project: Path | None, profile: str | None) -> Answer:
 
 def _found(session: Session, then: Reader, id: str) -> Record:
     if id.startswith("run_"):
-        found = run_record(then, id)
+        found = run_record(session.p, then, id)
         return {**found, "made_with": _made_with(session, id, then.rows("steps", {"run": id}, order=("seq",)))}
     if id.startswith("prd_"):
         return {name: str(value) if name == "cutoff" else value for name, value in prediction(session.p, id).items()}
@@ -51,10 +53,11 @@ def _found(session: Session, then: Reader, id: str) -> Record:
     return _version(session, then, mv)
 
 
-def run_record(then: Reader, id: str) -> Record:
+def run_record(p: Platform, then: Reader, id: str) -> Record:
     row = run_row(then, id)
     kept = {name: value for name, value in row.items() if name not in ("project", "spec")}
-    return {**kept, "started": time_of(row["started"]), "ended": time_of(row["ended"]), "steps": _steps(then, id)}
+    times = {name: time_of(row[name]) for name in ("started", "ended")}
+    return {**kept, **times, "steps": _steps(then, id), "evaluations": verdicts.evaluations(p, then, id)}
 
 
 def run_row(then: Reader, id: str) -> Row:
@@ -70,7 +73,7 @@ def _one(then: Reader, projection: str, what: str, id: str) -> Row:
 
 
 def _steps(then: Reader, run: str) -> list[Record]:
-    names = ("step", "status", "attempt", "cached_from", "code_sha256", "usage", "outputs", "reads", "writes")
+    names = ("step", "status", "attempt", "cached_from", "code_sha256", "usage", "outputs", "reads", "writes", "files")
     return [{name: step[name] for name in names} for step in then.rows("steps", {"run": run}, order=("seq",))]
 
 
@@ -113,7 +116,8 @@ def _version(session: Session, then: Reader, mv: ModelVersion) -> Record:
     decided = [_decision(session, row) for row in then.rows("approvals", where, order=("seq",))]
     aliases = [row["alias"] for row in then.rows("aliases", where)]
     trainer = governance.actor_named(session.p.journal, str(found[0]["trainer"]))
-    return {**found[0], "at": time_of(found[0]["at"]), "trainer_name": trainer, "aliases": aliases, "decisions": decided}
+    about = {"at": time_of(found[0]["at"]), "trainer_name": trainer, "aliases": aliases, "decisions": decided}
+    return {**found[0], **about, "evaluation": verdicts.evaluation_of(session.p, then, found[0])}
 
 
 def _decision(session: Session, row: Row) -> Record:
@@ -126,6 +130,18 @@ def time_of(micros: JSON) -> str | None:
 
 
 # --- for a reader ---
+
+
+def _plain(record: Mapping[str, object]) -> Record:
+    return {name: value for name, value in record.items() if name not in ("evaluation", "evaluations")}
+
+
+def _judged(record: Mapping[str, object]) -> Iterator[str]:
+    """Of a version all of its evaluation, of a run what each of its models was told."""
+    found = cast("Mapping[str, object] | None", record.get("evaluation"))
+    yield from verdicts.whole(found) if found else ()
+    for one in cast("Sequence[Mapping[str, object]]", record.get("evaluations") or ()):
+        yield from verdicts.told(one)
 
 
 def _lines(record: Mapping[str, object], indent: str = "") -> Iterator[str]:
