@@ -48,10 +48,12 @@ def test_after_each_change_the_lineage_is_whole(unapproved: Path, opened: Callab
     shell = opened(unapproved)
     add, replace, remove = DIFFS
     apply(shell, add)
-    assert traced(shell, 2) == [*TRAINED[:2], "long-haul", *TRAINED[2:]]
+    assert traced(shell, 2, rounds=40) == [*TRAINED[:2], "long-haul", *TRAINED[2:]]
     apply(shell, remove)
-    assert traced(shell, 3) == [*TRAINED[:2], "long-haul", *TRAINED[2:-1]]
+    assert traced(shell, 3, rounds=41) == [*TRAINED[:2], "long-haul", *TRAINED[2:-1]]
     apply(shell, replace)
+    token = answer(shell, "actor add second")["token"]
+    shell.run(f"WERK_TOKEN={token} werk approve my-case:3")
     run = answer(shell, "run batch_inference -p window=2013-07 -p model=my-case:3")
     assert [step["step"] for step in run["steps"]][-1] == "alarms"
     found = answer(shell, 'sql "select min(prediction_id) as id from product.predictions"')
@@ -66,9 +68,9 @@ def apply(shell: Shell, diff: str) -> None:
     shell.run("git apply --recount ../change.diff")
 
 
-def traced(shell: Shell, version: int) -> list[str]:
+def traced(shell: Shell, version: int, rounds: int) -> list[str]:
     """The steps that the lineage of the version just trained names; its tables and files are all there."""
-    shell.run("werk run training -p params.rounds=40")
+    shell.run(f"werk run training -p params.rounds={rounds}")
     lineage = answer(shell, f"lineage my-case:{version}")
     assert [origin["snapshot"] for origin in lineage["snapshots"]] == TABLES
     assert all(origin["source_sha256"] for origin in lineage["snapshots"])

@@ -141,6 +141,16 @@ def test_erasing_a_name_does_not_hide_who_issued_the_token(log: SqlJournal) -> N
     assert assurance_of(log, reviewer, [ann.id]) == "local-self"
 
 
+def test_two_tokens_of_one_issuer_may_be_one_person(log: SqlJournal) -> None:
+    ann, bob = enrol(log, ANN), enrol(log, BOB)
+    robot, _ = issue_token(as_(log, ann), "robot")
+    reviewer, _ = issue_token(as_(log, ann), "reviewer")
+    further, _ = issue_token(as_(log, reviewer), "reviewer of the reviewer")
+    assert assurance_of(log, reviewer, [robot.id]) == "local-self"
+    assert assurance_of(log, further, [bob.id, robot.id]) == "local-self"
+    assert assurance_of(log, further, [bob.id]) == "local"
+
+
 def test_environment_names_nobody(tmp_path: Path) -> None:
     code = (
         "import sys; from werk.governance import PROJECTIONS, enrol; from werk.journal import open_journal;"

@@ -30,6 +30,8 @@ a = 2.5
 c = "x"
 """
 
+MISSING = GOLDEN.replace('c = "x"', "").replace("[point.inputs]", 'missing = ["c"]\n[point.inputs]')
+
 BEHAVIOUR = """
 [[test]]
 name = "more-a"
@@ -148,6 +150,9 @@ def test_golden_points_and_behaviour_say_what_they_saw(tmp_path: Path) -> None:
     model, holdout = fit(rows()), rows(seed=1)
     point = models.evaluate(P, model, holdout, golden=declared(tmp_path, GOLDEN)).golden[0]
     assert (point["name"], point["passed"]) == ("far right", True)
+    without = models.evaluate(P, model, holdout, golden=declared(tmp_path, MISSING)).golden[0]
+    asked = pl.DataFrame({"id": [0], "a": [2.5], "c": [None]}, schema_overrides={"c": pl.String})
+    assert without["value"] == models.predict(P, model, asked)[0]
     tests = models.evaluate(P, model, holdout, behaviour=declared(tmp_path, BEHAVIOUR)).behaviour
     assert [(test["name"], test["passed"]) for test in tests] == [
         ("more-a", True),
@@ -164,6 +169,11 @@ def test_golden_points_and_behaviour_say_what_they_saw(tmp_path: Path) -> None:
         ("golden", GOLDEN.replace("a = 2.5", "aa = 2.5"), "Did you mean 'a'"),
         ("golden", GOLDEN.replace("tolerance", "tolerence"), "Did you mean 'tolerance'"),
         ("golden", GOLDEN + GOLDEN, "twice"),
+        ("golden", GOLDEN.replace('c = "x"', ""), "'far right' says nothing of the model's features c"),
+        ("golden", MISSING.replace("a = 2.5", ""), "no \\[point.inputs"),
+        ("golden", MISSING.replace('["c"]', '["c", "a"]'), "gives 'a' a value and says that it is missing"),
+        ("golden", MISSING.replace('["c"]', '["d"]'), "There is no feature 'd'"),
+        ("golden", MISSING.replace('["c"]', '"c"'), "list of features"),
         ("golden", GOLDEN.replace("0.1", "nan"), "finite number 'tolerance'"),
         ("golden", GOLDEN.replace('c = "x"', "c = 1.5"), "needs text"),
         ("golden", "", "no \\[\\[point"),

@@ -66,6 +66,7 @@ class Case:
         files = {"plan.toml": PLAN, "gate.toml": GATE, "pipelines.py": PIPELINES}
         for name, text in {**files, "werk.toml": f'[project]\nname = "small"\nid = "prj_small"\n{PRICES}'}.items():
             (self.root / name).write_text(text)
+        self.token = ""
         self.early = {"nothing": self.story()}
         self.does("ingest", "raw.rows", "rows.parquet")
 
@@ -115,8 +116,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     case.early["one run"] = case.story()
     assert case.ask("SELECT json_extract(params, '$.champion') FROM p_runs WHERE run = ?", first) == [(None,)]
     assert case.report(first)["champion"] is None
-    token = json.loads(case.does("actor", "add", "second", "--json"))["token"]
-    case.does("approve", "small:1", token=token)
+    case.token = json.loads(case.does("actor", "add", "second", "--json"))["token"]
+    case.does("approve", "small:1", token=case.token)
     case.does("alias", "small:1", "champion")
     return case
 
@@ -177,6 +178,7 @@ def test_a_window_scored_afresh_after_another_names_no_version_that_it_did_not_w
     case.does("run", "scoring", "-p", "window=early")
     case.does("run", "training", "-p", "rounds=8")
     [(newest,)] = case.ask("SELECT max(version) FROM p_versions")
+    case.does("approve", f"small:{newest}", token=case.token)
     case.does("run", "scoring", "-p", "window=late", "-p", f"model=small:{newest}")
     query = "SELECT \"window\", model_version FROM p_predictions_written WHERE \"window\" IN ('early', 'late') ORDER BY version"
     assert case.ask(query) == [("early", 1), ("late", newest)]

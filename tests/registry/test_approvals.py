@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from werk.adapters.identity.local import LocalIdentity
+from werk.core.canonical import sha256_hex
 from werk.core.errors import InputError, Refused
+from werk.core.journal import NewFact
 from werk.core.nouns import ModelVersion
 from werk.core.platform import Platform
 from werk.core.ports.identity import Proof
@@ -54,6 +56,46 @@ def test_whoever_drove_part_of_the_run_is_a_trainer_too(candidate: Any, ann: Pla
     mv = candidate.register()
     refused("four-eyes", approve, bob, mv)
     refused("four-eyes", approve, ann, mv)
+
+
+def given(p: Platform, run: str, step: str, *, start: bool = True, cached_from: str = "", kind: str = "model") -> None:
+    """What the engine writes when this actor starts a run and its step gives the candidate's model, or a frame."""
+    digest = sha256_hex("aa") if kind == "model" else "f" * 64
+    output = {"kind": kind, "key": "k", "sha256": "s", "digest": digest, "size_bytes": 1}
+    body = {"step": step, "cached_from": cached_from or None, "outputs": [output]}
+    started = [NewFact("run.started", run, {}, run, f"{run}/start")] if start else []
+    p.journal.append([*started, NewFact("step.finished", run, body, run, f"{run}/{step}")])
+
+
+def test_whoever_trained_it_first_is_a_trainer_through_any_number_of_cached_runs(
+    candidate: Any, house: Any, ann: Platform, bob: Platform
+) -> None:
+    cleo, dora = house.as_("cleo"), house.as_("dora")
+    given(bob, "run_a", "training")
+    given(cleo, "run_b", "fit", cached_from="run_a/training")
+    given(ann, candidate.run, "training", cached_from="run_b/fit")
+    mv = candidate.register()
+    for trained in (ann, bob, cleo):
+        refused("four-eyes", approve, trained, mv)
+    assert approve(dora, mv).actor == dora.actor.id
+
+
+def test_whoever_started_the_first_training_is_a_trainer_though_a_worker_drove_it(
+    candidate: Any, house: Any, ann: Platform, bob: Platform
+) -> None:
+    bob.journal.append([NewFact("run.started", "run_a", {}, "run_a", "run_a/start")])
+    given(house.as_("worker"), "run_a", "training", start=False)
+    given(ann, candidate.run, "training", cached_from="run_a/training")
+    mv = candidate.register()
+    refused("four-eyes", approve, bob, mv)
+    refused("four-eyes", approve, house.as_("worker"), mv)
+
+
+def test_whoever_only_loaded_the_same_rows_before_did_not_train_it(candidate: Any, ann: Platform, bob: Platform) -> None:
+    given(bob, "run_a", "data-load", kind="frame")
+    given(ann, candidate.run, "data-load", cached_from="run_a/data-load", kind="frame")
+    given(ann, candidate.run, "training", start=False)
+    assert approve(bob, candidate.register()).actor == bob.actor.id
 
 
 def test_no_parameter_names_another_approver() -> None:

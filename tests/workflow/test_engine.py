@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from werk.core.canonical import sha256_hex
 from werk.core.errors import InputError, Lost, Refused, StepFailed, Tampered, Transient
 from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
@@ -75,6 +76,21 @@ def publish(number: int, options: Options, *, tables: Tables, world: World, p: P
 def chain(start: date, options: Options = Options()) -> None:
     number, same = double(load(start), options)
     publish(number, same)
+
+
+@step("judge", files=("limits.toml", "{extra}"))
+def judge(number: int, extra: str = "extra.toml", *, world: World, context: StepContext) -> str:
+    world.calls.append("judge")
+    path = context.root / "limits.toml"
+    said = path.read_text() if path.is_file() else "nothing"
+    if said == "changes":
+        path.write_text("while it was read")
+    return f"{number} {said}"
+
+
+@pipeline
+def judging(number: int = 1) -> None:
+    judge(number)
 
 
 @pytest.fixture
@@ -514,3 +530,61 @@ def test_what_is_read_of_runs_is_what_their_facts_say(engine: Engine, platform: 
     assert {name: len(rows) for name, rows in replayed.items()} == {"runs": 2, "steps": 6, "edges": 6, "cache": 2}
     for name, rows in replayed.items():
         assert sorted(rows, key=str) == sorted(platform.journal.rows(name), key=str)
+
+
+# --- files of the project ---
+
+
+@pytest.fixture
+def judged(platform: Platform, world: World, told: list[Progress], tmp_path: Path) -> Callable[[], Mapping[str, Any]]:
+    """Judge once more in a project folder of the test's own; returns the step's row."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    moved = replace(platform, project=replace(platform.project, root=folder))
+    engine = made(moved, world, told)
+
+    def again() -> Mapping[str, Any]:
+        run = engine.start(judging, {}, **GIVEN)
+        engine.drive(judging, run)
+        return steps(moved, run)["judge"]
+
+    return again
+
+
+def test_a_result_is_kept_only_while_the_declared_files_hold_the_same(
+    judged: Callable[[], Mapping[str, Any]], world: World, tmp_path: Path
+) -> None:
+    limits, extra = tmp_path / "project" / "limits.toml", tmp_path / "project" / "extra.toml"
+    first = judged()
+    assert first["files"] == {"limits.toml": None, "extra.toml": None}
+    assert judged()["cached_from"]
+    limits.write_text("strict")
+    second = judged()
+    assert (second["cached_from"], second["files"]["limits.toml"]) == (None, sha256_hex("strict"))
+    again = judged()
+    assert again["cached_from"]
+    assert again["files"] == second["files"], "a result from the cache names its files too"
+    extra.write_text("named by an input")
+    assert judged()["cached_from"] is None
+    extra.unlink()
+    limits.unlink()
+    back = judged()
+    assert back["cached_from"], "without the files it stands where the first run stood"
+    assert (back["files"], back["outputs"]) == (first["files"], first["outputs"])
+    assert world.calls == ["judge"] * 3
+
+
+def test_a_file_that_changes_while_the_step_reads_it_gives_no_result(
+    judged: Callable[[], Mapping[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "project" / "limits.toml").write_text("changes")
+    with pytest.raises(InputError) as raised:
+        judged()
+    assert (raised.value.code, "limits.toml" in raised.value.message) == ("file-changed", True)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hosts", "{nothing}"])
+def test_a_step_declares_only_files_of_its_project(name: str) -> None:
+    with pytest.raises(InputError) as raised:
+        step("reads", files=(name,))(lambda: None)
+    assert raised.value.code == "step-file"

@@ -55,14 +55,12 @@ def actor_named(journal: Reader, actor_id: str) -> str:
 def assurance_of(journal: Reader, approver: Actor, trainers: Iterable[str]) -> Assurance:
     """How sure it is that the approver is somebody else than those who trained.
 
-    `local-self`: they are the same actor, or one was issued its token by the other, however many hands it went through:
-    who issues a token has held it, so one person may be both.
+    `local-self`: they are the same actor, one was issued its token by the other, or somebody issued both, however many hands a
+    token went through: who issues a token has held it, so one person may be all of them.
     """
     line = _issuers(journal, approver.id)
-    for trainer in trainers:
-        if trainer in line or approver.id in _issuers(journal, trainer):
-            return "local-self"
-    return approver.assurance
+    shared = any(line & _issuers(journal, trainer) for trainer in trainers)
+    return "local-self" if shared else approver.assurance
 
 
 def _issuers(journal: Reader, actor_id: str) -> set[str]:

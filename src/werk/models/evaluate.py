@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Report:
     `version`, `canonical_hash`, `metrics` and `differences` (ours minus its, paired) on the `n` rows that it was not trained
     on; `seen` were left out (null: nobody knows), and `why` says why nothing could be compared. `importance` are shares.
     `latency` is measured with a clock and says `p50_ms` and `p95_ms` of one row; all else is the same for the same rows.
+    `files` are the project's files it was made from by SHA-256, null for one that was not there; empty when nobody has said.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Report:
     champion: Entry | None
     importance: Mapping[str, float]
     latency: Entry
+    files: Mapping[str, str | None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, JSON]:
         return dict(json.loads(canonical_json(asdict(self))))
@@ -75,9 +77,9 @@ class Report:
     def from_json(cls, data: Mapping[str, JSON]) -> Report:
         """The report of a `to_json`; `InputError` when a field is missing or unknown."""
         names = {field.name for field in fields(cls)}
-        if set(data) != names:
-            wrong = sorted(names.symmetric_difference(data))[0]
-            raise InputError(f"This report is damaged at '{wrong}'.", code="report-damaged", hint="Evaluate the model again.")
+        wrong = sorted(names.symmetric_difference({"files", *data}))[:1]
+        if wrong:
+            raise InputError(f"This report is damaged at '{wrong[0]}'.", code="report-damaged", hint="Evaluate the model again.")
         stored: dict[str, Any] = dict(data)
         return cls(**stored)
 

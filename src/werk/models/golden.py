@@ -5,7 +5,8 @@
 name = "quiet-morning"
 expected = 0.08            # the prediction wanted
 tolerance = 0.05           # how far it may be off, on both sides
-[point.inputs]             # features by name; one left out is missing, as null is to the server
+missing = ["temp"]         # features whose value is missing on purpose, as null is to the server
+[point.inputs]             # every other feature of the model by name: one left out is an error
 carrier = "UA"             # a category is text
 dep_hour = 6
 ```
@@ -13,12 +14,12 @@ dep_hour = 6
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from werk.core.canonical import JSON
-from werk.core.errors import unknown
+from werk.core.errors import InputError, unknown
 from werk.core.ports.model_format import ModelFormat
 from werk.models import declared
 from werk.models.compiled import Model, ServedModel
@@ -26,10 +27,13 @@ from werk.models.compiled import Model, ServedModel
 
 @dataclass(frozen=True, slots=True)
 class GoldenPoint:
+    """`missing` are the features whose value is missing on purpose; every other one of the model's is in `inputs`."""
+
     name: str
     inputs: Mapping[str, object]
     expected: float
     tolerance: float
+    missing: tuple[str, ...] = ()
 
 
 def load_golden(path: Path) -> list[GoldenPoint]:
@@ -40,12 +44,23 @@ def load_golden(path: Path) -> list[GoldenPoint]:
 def check_golden(form: ModelFormat, model: Model, points: list[GoldenPoint]) -> list[dict[str, JSON]]:
     """Each point's prediction, asked as a server would ask."""
     for point in points:
-        for name in point.inputs:
-            if name not in model.features:
-                raise unknown("feature", name, model.features, code="golden-feature-unknown")
+        _check_features(point, model.features)
     rows = [{name: point.inputs.get(name) for name in model.features} for point in points]
     values = ServedModel(model, form).predict_rows(rows)
     return [_verdict(point, float(value)) for point, value in zip(points, values, strict=True)]
+
+
+def _check_features(point: GoldenPoint, features: Sequence[str]) -> None:
+    for name in (*point.inputs, *point.missing):
+        if name not in features:
+            raise unknown("feature", name, features, code="golden-feature-unknown")
+    left_out = [name for name in features if name not in point.inputs and name not in point.missing]
+    if left_out:
+        raise InputError(
+            f"The golden point '{point.name}' says nothing of the model's features {', '.join(left_out)}.",
+            code="golden-feature-missing",
+            hint='Give each a value below [point.inputs], or name those missing on purpose above it: missing = ["..."].',
+        )
 
 
 def _verdict(point: GoldenPoint, value: float) -> dict[str, JSON]:
@@ -56,11 +71,21 @@ def _verdict(point: GoldenPoint, value: float) -> dict[str, JSON]:
 
 def _point(table: declared.Table) -> GoldenPoint:
     name = declared.word(table, "name", "golden.toml")
-    declared.known_keys(table, ("name", "inputs", "expected", "tolerance"), name)
+    declared.known_keys(table, ("name", "inputs", "expected", "tolerance", "missing"), name)
     inputs = table.get("inputs")
     if not isinstance(inputs, dict) or not inputs:
         raise declared.malformed(f"'{name}' has no [point.inputs]")
     tolerance = declared.number(table, "tolerance", name)
     if tolerance < 0:
         raise declared.malformed(f"'{name}' has a tolerance below zero")
-    return GoldenPoint(name, inputs, declared.number(table, "expected", name), tolerance)
+    return GoldenPoint(name, inputs, declared.number(table, "expected", name), tolerance, _missing(table, name, inputs))
+
+
+def _missing(table: declared.Table, name: str, inputs: Mapping[str, object]) -> tuple[str, ...]:
+    found = table.get("missing", [])
+    if not isinstance(found, list) or not all(isinstance(feature, str) for feature in found):
+        raise declared.malformed(f"'{name}' needs a list of features as 'missing'")
+    for feature in found:
+        if feature in inputs:
+            raise declared.malformed(f"'{name}' gives '{feature}' a value and says that it is missing")
+    return tuple(found)

@@ -128,6 +128,10 @@ def _before_runs(journal: Reader, ids: Sequence[str]) -> Iterable[Edge]:
             yield Edge(model, "used by", id)
     for edge in journal.rows("edges", {"run": list(ids), "direction": "read"}):
         yield Edge(str(edge["dataset"]), "read by", str(edge["run"]))
+    for step in journal.rows("steps", {"run": list(ids)}):
+        for name, digest in cast("dict[str, str | None]", step["files"] or {}).items():
+            if digest is not None:
+                yield Edge(f"file {name} sha256 {digest[:12]}", "read by", str(step["run"]))
 
 
 def _named(journal: Reader, params: JSON) -> list[str]:

@@ -43,7 +43,19 @@ def _probed(fact: Fact) -> Iterable[Change]:
     yield Upsert({"version": fact.subject, "run": fact.run, **said})
 
 
+def _kept(fact: Fact) -> Iterable[Change]:
+    body = fact.body or {}
+    yield Upsert({"version": fact.subject, "key": body["key"], "sha256": body["sha256"], "run": fact.run})
+
+
 PROJECTIONS = (
+    Projection(
+        name="baselines",
+        columns=tuple(map(Column, ("version", "key", "sha256", "run"))),
+        key=("version",),
+        kinds=("baseline.kept",),
+        apply=_kept,
+    ),
     Projection(
         name="probes",
         columns=(

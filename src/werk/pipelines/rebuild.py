@@ -16,7 +16,7 @@ The verdicts:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, cast
 
 from werk.core.canonical import JSON
@@ -52,12 +52,13 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one step was and gave: the hash of its code, the digests of its outputs, the table versions it read."""
+    """What one step was and gave: the hash of its code, the digests of its outputs, the table versions and files it read."""
 
     step: str
     code: str
     outputs: tuple[str, ...]
     reads: tuple[str, ...]
+    files: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Trained:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Trained:
-        steps = tuple(Done(s["step"], s["code"], tuple(s["outputs"]), tuple(s["reads"])) for s in body["steps"])
+        steps = tuple(Done(s["step"], s["code"], tuple(s["outputs"]), tuple(s["reads"]), s["files"]) for s in body["steps"])
         return cls(**{**body, "environment": Environment.from_json(body["environment"]), "steps": steps})
 
 
@@ -183,9 +184,12 @@ def retrain(p: Platform, engine: Engine[Pipeline], pipeline: Pipeline, recipe: R
 def _done(p: Platform, run: str) -> tuple[Done, ...]:
     rows = p.journal.rows("steps", {"run": run}, order=("seq",))
     finished = [row for row in rows if row["status"] in ("finished", "cached")]
-    return tuple(
-        Done(str(row["step"]), str(row["code_sha256"]), _digests(row), tuple(cast("list[str]", row["reads"]))) for row in finished
-    )
+    return tuple(map(_as_done, finished))
+
+
+def _as_done(row: Row) -> Done:
+    reads, files = cast("list[str]", row["reads"]), cast("dict[str, str | None]", row["files"] or {})
+    return Done(str(row["step"]), str(row["code_sha256"]), _digests(row), tuple(reads), files)
 
 
 def _digests(row: Row) -> tuple[str, ...]:
@@ -208,11 +212,13 @@ def judged(
     *,
     tolerance: float,
     altered: Sequence[str] = (),
+    stored: Sequence[str] = (),
     second: Trained | None = None,
 ) -> Rebuilt:
-    """`altered` are installed files that are not what their RECORD says; `second` is another repetition, where one was made
-    to tell a training that does not repeat itself from one whose tables have changed."""
-    inputs = [*_inputs(recorded, again), *(f"installed file: {line}" for line in altered)]
+    """`altered` are installed files that are not what their RECORD says, `stored` sentences on what was kept of the version and
+    has changed; `second` is another repetition, where one was made to tell a training that does not repeat itself from one
+    whose tables have changed."""
+    inputs = [*_inputs(recorded, again), *(f"installed file: {line}" for line in altered), *stored]
     tables = [*_tables(recorded, again, second)]
     causes = (*inputs, *tables, *_trouble(recorded, again, second, known=bool(inputs or tables)))
     far = probe.distance(recorded.probe, again.probe, tolerance)
@@ -237,11 +243,20 @@ def _inputs(recorded: Trained, again: Trained) -> list[str]:
     lines = [f"environment: {line}" for line in differences(recorded.environment, again.environment)]
     codes = {done.step: done.code for done in recorded.steps}
     lines += [f"code: that of step '{d.step}' is not what ran" for d in again.steps if codes.get(d.step, d.code) != d.code]
+    lines += _files(recorded, again)
     if recorded.seed is not None and recorded.seed != again.seed:
         lines.append(f"seed: {recorded.seed} -> {again.seed}")
     names = sorted({*recorded.params, *again.params} - {"seed"}) if recorded.params else []
     then, now = recorded.params, again.params
     return [*lines, *(f"parameter {n}: {then.get(n)!r} -> {now.get(n)!r}" for n in names if then.get(n) != now.get(n))]
+
+
+def _files(recorded: Trained, again: Trained) -> Iterator[str]:
+    then = {done.step: done.files for done in recorded.steps}
+    for done in again.steps:
+        for name, digest in done.files.items():
+            if then.get(done.step, done.files).get(name) != digest:
+                yield f"file: the {name} that step '{done.step}' reads is not what it read"
 
 
 def _first(recorded: Trained, again: Trained) -> Done | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,24 +11,29 @@ import polars as pl
 
 from werk import data, governance, models, monitoring, registry
 from werk.core.canonical import JSON, canonical_json, sha256_hex
+from werk.core.errors import Refused
 from werk.core.journal import NewFact, Row
 from werk.core.nouns import ModelVersion, Snapshot, Usage, Verdict
 from werk.core.platform import Platform
+from werk.core.ports.model_format import Explains
 from werk.models import Model, Report
-from werk.monitoring import Baseline, Prices
-from werk.monitoring.verdict import FEATURE_DRIFT, PREDICTION_DRIFT
-from werk.pipelines import probe
+from werk.monitoring import MonitorVerdict, Prices
+from werk.monitoring.verdict import EXPLANATION_DRIFT, FEATURE_DRIFT, PREDICTION_DRIFT
+from werk.pipelines import baselines, probe
 from werk.pipelines.champion import check_pinned, pinned_champion
 from werk.pipelines.deploy import put_live
+from werk.pipelines.twin import twin
 from werk.serving.facts import record_predictions
 from werk.serving.score import score
 from werk.workflow import StepContext, step
+from werk.workflow.project_files import digests
 
 PREDICTIONS = "product.predictions"
 SERVING = ".werk/serving"
+GOLDEN, BEHAVIOUR = "golden.toml", "behaviour.toml"
 
 
-@step("model-evaluation")
+@step("model-evaluation", files=(GOLDEN, BEHAVIOUR))
 def evaluate(
     model: Model,
     holdout: pl.DataFrame,
@@ -47,21 +50,24 @@ def evaluate(
     - `champion`: the version to compare with, None when there is none. Give it as a pipeline's parameter
       `champion: str | None = "NAME@champion"`: what that means is written down when the run starts.
 
-    `golden.toml` and `behaviour.toml` are read from the project's folder when they are there.
+    `golden.toml` and `behaviour.toml` are read from the project's folder when they are there; the report says which ones it was
+    made from, by digest.
     """
-    golden, behaviour = (_if_there(context.root / name) for name in ("golden.toml", "behaviour.toml"))
+    golden, behaviour = (context.root / name if context.files[name] else None for name in (GOLDEN, BEHAVIOUR))
     against = pinned_champion(p, champion) if champion else None
-    return models.evaluate(p, model, holdout, golden=golden, behaviour=behaviour, slices=slices, champion=against)
+    told = models.evaluate(p, model, holdout, golden=golden, behaviour=behaviour, slices=slices, champion=against)
+    return replace(told, files=context.files)
 
 
-@step("register-model", cache=False)
+@step("register-model", cache=False, files=("plan.toml", "{gate}"))
 def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platform, context: StepContext) -> ModelVersion:
     """Register the model if the gate lets it pass; its report is stored either way.
 
     `gate` is a file in the project's folder, `plan.toml` must lie beside it. The version is pending until somebody else
     approves it. The same learned state of the same code and tables is one version, however often it is trained. `Refused`
-    (exit code 3) names the rule that failed (`gate-failed`).
+    (exit code 3) names the rule that failed (`gate-failed`), or the file that has changed since the report was made from it.
     """
+    _check_made_from(report, context)
     name, stored, rules = p.project.name, report.to_json(), registry.Gate.load(context.root / gate)
     decision = registry.decide(rules, stored)
     text = canonical_json(stored)
@@ -73,10 +79,10 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     governance.record_plan(p, plan)
     snapshots = snapshots_of(p, context.run)
     made = {"snapshots": snapshots, "code": dict(context.code), "environment_sha256": _environment(context), "report": report_key}
-    twin = _twin(p, name, identity, snapshots, context)
-    if twin is not None and decision.passed:
-        probe.record(p, twin, model, context.run)
-        return twin
+    known = twin(p, name, identity, stored, decision.gate_sha256, context.run) if decision.passed else None
+    if known is not None:
+        probe.record(p, known, model, context.run)
+        return known
     if decision.passed and rules.champion and report.champion is None:
         check_pinned(p, context.run)
     if not decision.passed:
@@ -112,6 +118,7 @@ def monitor(
     things: str = "rows",
     *,
     p: Platform,
+    context: StepContext,
 ) -> dict[str, str]:
     """Keep what the monitors will compare with: the training rows' features, the hold-out's scores, outcomes, bias, attributions.
 
@@ -119,7 +126,7 @@ def monitor(
       first time in the key.
     - `outcome`, `things`: the words the monitors speak in: "late", "flights".
 
-    The result names the baseline in the object store. The model's format must be able to explain (lightgbm can).
+    The result names the baseline in the object store; an approved version keeps the one that it was approved with.
     """
     holdout = holdout.sort(model.key)  # so that sums over rows repeat to the last bit
     scores = models.predict(p, model, holdout)
@@ -132,13 +139,11 @@ def monitor(
         labels=labels,
         groups=_groups(model, holdout),
         blocks=_days(model, holdout),
-        importance=models.importance(models.explain(p, model, sample(holdout, model)), model),
+        importance=_importance(p, model, holdout),
         outcome=outcome,
         things=things,
     )
-    key = baseline_key(version)
-    p.object_store.put({key: canonical_json(accepted.to_json()).encode()})
-    return {"baseline": key}
+    return {"baseline": baselines.keep(p, version, accepted, context.run)}
 
 
 @step("store-metadata", cache=False)
@@ -171,17 +176,17 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     """Score every row and add the predictions to `product.predictions`, once per version, window and input.
 
     - `rows`: the model's key and features, one row a key (`key-tie`).
-    - `model`: `NAME:VERSION`; give it as a pipeline's parameter `model: str = "NAME@champion"`.
+    - `model`: `NAME:VERSION`, approved; give it as a pipeline's parameter `model: str = "NAME@champion"`.
     - `window`: what is scored, as the monitors and the story name it: "2013-07".
 
     Returns a row a prediction, sorted by the key: `prediction_id`, the key, `score` (for a binary model the probability of 1),
     `model`, `version`, `canonical_hash`, `input_snapshot`, `window`, and `attributions` of 500 rows.
     """
     mv = ModelVersion.parse(model)
+    _check_approved(p, mv)
     loaded = load(p, mv)
     snapshots = " ".join(snapshots_of(p, context.run))
-    scored = score(p, mv, loaded, rows, input_snapshot=snapshots, with_attributions=500)
-    scored = scored.with_columns(pl.lit(window).alias("window"))
+    scored = _scored(p, mv, loaded, rows, snapshots).with_columns(pl.lit(window).alias("window"))
     drift = _drift(p, mv, loaded, rows, scored, window)
     stored = scored.with_columns(pl.lit(context.run).alias("run"), pl.lit(drift).alias("drift"))
     once = f"{mv}/{window}/{context.inputs['rows']}"
@@ -195,9 +200,9 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
 
 def _drift(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, scored: pl.DataFrame, window: str) -> Verdict:
     """What the window's rows and scores say before any outcome is known, for the rows to carry."""
-    if not p.object_store.exists([baseline_key(mv)]):
+    if baselines.key_of(p, mv) is None:
         return "not checked"
-    accepted = Baseline.from_json(json.loads(_object(p, baseline_key(mv))))
+    accepted = baselines.baseline_of(p, mv)
     features = rows.sort(model.key).select(model.features)
     said = monitoring.check(accepted, window, features=features, scores=scored["score"].to_numpy())
     found = {verdict.verdict for verdict in said if verdict.monitor in (FEATURE_DRIFT, PREDICTION_DRIFT)}
@@ -216,7 +221,7 @@ def check(
     """
     mv = ModelVersion.parse(model)
     loaded = load(p, mv)
-    accepted = Baseline.from_json(json.loads(_object(p, baseline_key(mv))))
+    accepted = baselines.baseline_of(p, mv)
     ordered = rows.sort(loaded.key)
     labels = ordered[loaded.target].cast(pl.Float64).fill_null(np.nan).to_numpy() if loaded.target in ordered.columns else None
     verdicts = monitoring.check(
@@ -227,8 +232,9 @@ def check(
         labels=labels,
         groups=_groups(loaded, ordered),
         blocks=_days(loaded, ordered),
-        importance=models.importance(models.explain(p, loaded, sample(ordered, loaded)), loaded),
+        importance=_importance(p, loaded, ordered),
     )
+    verdicts = [*_said(p, loaded, window, verdicts)]
     monitoring.record(p, mv, verdicts, context.run)
     return [{"model": model, **asdict(verdict)} for verdict in verdicts]
 
@@ -282,16 +288,12 @@ def words(p: Platform) -> tuple[str, str]:
     """What the newest version's baseline calls its outcome and its rows: ("late", "flights")."""
     newest = p.journal.rows("versions", {"model": p.project.name}, order=("-version",), limit=1)
     for row in newest:
-        key = baseline_key(ModelVersion(p.project.name, cast("int", row["version"])))
-        if not p.object_store.exists([key]):
+        mv = ModelVersion(p.project.name, cast("int", row["version"]))
+        if baselines.key_of(p, mv) is None:
             continue  # its run has not come to its baselines yet
-        accepted = Baseline.from_json(json.loads(_object(p, key)))
+        accepted = baselines.baseline_of(p, mv)
         return accepted.outcome, accepted.things
     return "positive", "rows"
-
-
-def baseline_key(mv: ModelVersion) -> str:
-    return f"baselines/{mv.model}/{mv.version}.json"
 
 
 def snapshots_of(p: Platform, run: str) -> list[str]:
@@ -306,6 +308,52 @@ def sample(frame: pl.DataFrame, model: Model, size: int = 1000) -> pl.DataFrame:
         return frame.sort(model.key)
     order = np.argsort(np.array(probe.key_hashes(frame, model.key)))[:size]
     return frame[np.sort(order)].sort(model.key)
+
+
+def _check_made_from(report: Report, context: StepContext) -> None:
+    now = digests(context.root, report.files)
+    for name, digest in report.files.items():
+        if now[name] != digest:
+            raise Refused(
+                f"The report was made from another '{name}' than the project has now.",
+                code="report-outdated",
+                hint="Start a new run: it evaluates anew, and what has not changed comes from the cache.",
+            )
+
+
+def _check_approved(p: Platform, mv: ModelVersion) -> None:
+    status = registry.registered(p.journal, mv).status
+    if status != "approved":
+        raise Refused(
+            f"{mv} is {status}, and only an approved version writes into {PREDICTIONS}.",
+            code="not-approved",
+            hint=f"Let a second actor approve it, or ask without writing: werk predict {mv} TABLE.",
+        )
+
+
+def _explains(p: Platform, model: Model) -> bool:
+    return isinstance(p.model_format[model.format], Explains)
+
+
+def _importance(p: Platform, model: Model, rows: pl.DataFrame) -> dict[str, float]:
+    """Of a repeatable sample of the rows; empty for a format that explains nothing."""
+    return models.importance(models.explain(p, model, sample(rows, model)), model) if _explains(p, model) else {}
+
+
+def _scored(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, snapshots: str) -> pl.DataFrame:
+    """With the attributions of 500 rows; a format that explains nothing leaves them null, so that the table keeps its columns."""
+    if _explains(p, model):
+        return score(p, mv, model, rows, input_snapshot=snapshots, with_attributions=500)
+    scored = score(p, mv, model, rows, input_snapshot=snapshots)
+    return scored.with_columns(pl.lit(None, dtype=pl.List(pl.Float64)).alias("attributions"))
+
+
+def _said(p: Platform, model: Model, window: str, verdicts: Iterable[MonitorVerdict]) -> Iterable[MonitorVerdict]:
+    """Explanation drift is not checked where the format explains nothing: that no window will ever change."""
+    why = f"{window}: not checked: the format '{model.format}' explains nothing"
+    for verdict in verdicts:
+        mute = verdict.monitor == EXPLANATION_DRIFT and not _explains(p, model)
+        yield replace(verdict, verdict="not checked", sentence=why) if mute else verdict
 
 
 def _groups(model: Model, frame: pl.DataFrame) -> pl.Series | None:
@@ -334,15 +382,6 @@ def spent(p: Platform, run: str) -> list[Usage]:
     return [Usage(**cast("dict[str, Any]", row["usage"])) for row in rows if row["usage"]]
 
 
-def _twin(p: Platform, name: str, identity: str, snapshots: list[str], context: StepContext) -> ModelVersion | None:
-    """The version already registered from the same code and tables with the same learned state: a rerun adds none."""
-    for row in p.journal.rows("versions", {"model": name, "canonical_hash": identity}):
-        code = cast("Mapping[str, Any]", row["code"])
-        if row["snapshots"] == snapshots and code.get("tree") == context.code.get("tree"):
-            return ModelVersion(name, cast("int", row["version"]))
-    return None
-
-
 def _environment(context: StepContext) -> str:
     return str(context.environment.get("sha256", ""))
 
@@ -355,11 +394,3 @@ def _head(p: Platform) -> dict[str, JSON]:
 def _total(steps: list[Row]) -> dict[str, float]:
     used = [cast("Mapping[str, float]", row["usage"]) for row in steps if row["usage"]]
     return {name: sum(usage[name] for usage in used) for name in ("cpu_s", "wall_s", "gb_s")}
-
-
-def _object(p: Platform, key: str) -> bytes:
-    return p.object_store.get([key])[key]
-
-
-def _if_there(path: Path) -> Path | None:
-    return path if path.is_file() else None

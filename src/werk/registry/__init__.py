@@ -4,7 +4,7 @@ from werk.registry.approvals import approve, point, reject, retire, set_alias
 from werk.registry.decision import Decision, RuleVerdict, decide
 from werk.registry.facts import PROJECTIONS
 from werk.registry.gate import Gate
-from werk.registry.register import record_evaluation, register
+from werk.registry.register import record_evaluation, register, stored_report
 from werk.registry.versions import AliasChange, Registered, alias_history, champion_at, registered, resolve, version_row, versions
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "resolve",
     "retire",
     "set_alias",
+    "stored_report",
     "version_row",
     "versions",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import cast, get_args
 
-from werk.core.canonical import JSON
+from werk.core.canonical import JSON, sha256_hex
 from werk.core.errors import Refused
 from werk.core.journal import Fact, NewFact, Reader, Writer
 from werk.core.nouns import Assurance, ModelVersion, Status, check_name
@@ -104,9 +104,45 @@ def _written_as(p: Platform, facts: Writer, new: NewFact) -> Fact:
 
 
 def _trainers(facts: Reader, version: Registered) -> set[str]:
-    """Who registered it, and everybody who drove a part of its run: a resumed run has several."""
-    drove = {fact.actor for fact in facts.facts(run=version.run, kinds=_TRAINING)} if version.run else set()
-    return drove | {version.trainer}
+    """Who registered it, everybody who drove a part of its run (a resumed run has several), and who first trained what it
+    took from the cache."""
+    return {version.trainer, *(_drove(facts, version.run, version.canonical_hash) if version.run else ())}
+
+
+def _drove(facts: Reader, run: str, identity: str) -> set[str]:
+    found = list(facts.facts(run=run, kinds=_TRAINING))
+    steps = [fact.body for fact in found if fact.kind == "step.finished" and fact.body is not None]
+    kinds = _kinds(steps, identity)
+    origins = [str(step["cached_from"]) for step in steps if step.get("cached_from") and _trains(step, kinds)]
+    return {fact.actor for fact in found}.union(*(_first_trained(facts, origin) for origin in origins))
+
+
+def _first_trained(facts: Reader, origin: str) -> set[str]:
+    """Who started that run and who drove its step; of one that came from a cache itself, those of where it came from too."""
+    waiting, seen, actors = [origin], set[str](), set[str]()
+    while waiting:
+        seen.add(at := waiting.pop())
+        run, _, _ = at.partition("/")
+        for fact in (*facts.facts(dedupe_key=f"{run}/start"), *facts.facts(dedupe_key=at)):
+            actors.add(fact.actor)
+            further = (fact.body or {}).get("cached_from")
+            waiting += [str(further)] if further and further not in seen else []
+    return actors
+
+
+def _kinds(steps: Sequence[Mapping[str, JSON]], identity: str) -> set[str]:
+    """The kinds of payload that this model is, by the digest under which a step keeps it."""
+    digest = sha256_hex(identity.rpartition(":")[2])
+    return {output["kind"] for step in steps for output in _outputs(step) if output["digest"] == digest}
+
+
+def _trains(step: Mapping[str, JSON], kinds: Collection[str]) -> bool:
+    """Whether the step gave a model, this one or one on the way to it; every step may have, where none gave this one."""
+    return not kinds or any(output["kind"] in kinds for output in _outputs(step))
+
+
+def _outputs(step: Mapping[str, JSON]) -> list[dict[str, str]]:
+    return cast("list[dict[str, str]]", step.get("outputs") or [])
 
 
 def _check_second(p: Platform, mv: ModelVersion, trainers: Collection[str]) -> None:

@@ -166,5 +166,15 @@ def _check_manifest(manifest: bytes, expected: str, canonical_hash: str) -> None
         )
 
 
+def stored_report(p: Platform, row: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The report that a row of `versions` or `evaluations` names; `Tampered` when it is not the recorded one."""
+    key = str(row["report_key"])
+    if not p.object_store.exists([key]):
+        raise Tampered(f"The report '{key}' is gone.", code="report-gone", hint="Restore a backup.")
+    _check_report(p, key, str(row["report_sha256"]))
+    found: dict[str, JSON] = json.loads(p.object_store.get([key])[key])
+    return found
+
+
 def _missing(what: str, why: str) -> Refused:
     return Refused(f"The {what} is missing: {why}.", code="artifact-missing", hint="A version needs code, data and model.")

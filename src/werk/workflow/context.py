@@ -9,6 +9,7 @@ from pathlib import Path
 from werk.core.canonical import JSON
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
+from werk.workflow.project_files import Digests
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class StepContext:
     - `run`, `step`, `attempt`: its names, and 1 for the first try; `root` is the project's folder.
     - `pins`: the version each table is read at; what the run writes moves them.
     - `inputs`: by name, the digest of each value that came from an earlier step.
+    - `files`: by name, that of each file of the project which the step has declared; None where there is none.
     - `code` and `environment`: what the run recorded of them.
     """
 
@@ -27,6 +29,7 @@ class StepContext:
     root: Path
     attempt: int = 1
     inputs: Mapping[str, str] = field(default_factory=dict)
+    files: Digests = field(default_factory=dict)
     code: Mapping[str, JSON] = field(default_factory=dict)
     environment: Mapping[str, JSON] = field(default_factory=dict)
     code_sha256: str = ""

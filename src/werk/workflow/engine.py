@@ -24,6 +24,7 @@ from werk.workflow.failure import user_traceback
 from werk.workflow.heartbeat import Heartbeat
 from werk.workflow.payloads import Codec, Payload, Payloads, classes_in
 from werk.workflow.pipeline import Pipeline
+from werk.workflow.project_files import Digests, check_unchanged, digests, input_of
 from werk.workflow.run_journal import RunJournal
 from werk.workflow.step import Step
 
@@ -197,10 +198,11 @@ class Engine:
     def _step(self, walk: _Walk, node: Node, index: int) -> None:
         tell = partial(Progress, walk.run, node.id, index=index, total=len(walk.spec.nodes))
         began = time.monotonic()
-        found = self._cached(walk, node)
+        files = self._files(walk, node)
+        found = self._cached(walk, node, files)
         if found is None:
             self._tell(tell("started"))
-            found = self._executed(walk, node, tell)
+            found = self._executed(walk, node, files, tell)
         walk.beat.check()
         fact = NewFact("step.finished", walk.run, found, dedupe_key=f"{walk.run}/{node.id}")
         written = walk.p.journal.append([fact])[0].body or found
@@ -211,9 +213,9 @@ class Engine:
 
     # --- the cache ---
 
-    def _cached(self, walk: _Walk, node: Node) -> dict[str, JSON] | None:
+    def _cached(self, walk: _Walk, node: Node, files: Digests) -> dict[str, JSON] | None:
         """The fact of an equal earlier step, when the tables it read stand where they stood then."""
-        key = self._cache_key(walk, node)
+        key = self._cache_key(walk, node, files)
         if key is None or walk.started["fresh"]:
             return None
         for row in walk.p.journal.rows("cache", {"key": key}, order=("-seq",)):
@@ -221,22 +223,29 @@ class Engine:
             if _reads_hold(row, walk.pins) and self._payloads.present(outputs):
                 kept: dict[str, JSON] = {name: row[name] for name in ("outputs", "reads", "writes")}
                 origin = f"{row['run']}/{row['step']}"
-                return {**_fact(node, 0, walk.codes[node.id], key), **kept, "cached_from": origin, "usage": None}
+                return {**_fact(node, 0, walk.codes[node.id], files, key), **kept, "cached_from": origin, "usage": None}
         return None
 
-    def _cache_key(self, walk: _Walk, node: Node) -> str | None:
+    def _cache_key(self, walk: _Walk, node: Node, files: Digests) -> str | None:
         if not walk.pipeline.steps[node.id].cache:
             return None
         inputs = {name: _identity(walk, source) for name, source in node.inputs.items()}
-        return digest_of({"code": walk.codes[node.id], "inputs": inputs, "environment": walk.environment_key})
+        key = {"code": walk.codes[node.id], "inputs": inputs, "files": dict(files), "environment": walk.environment_key}
+        return digest_of(key)
+
+    def _files(self, walk: _Walk, node: Node) -> Digests:
+        """What the project's files that the step has declared hold now."""
+        named = ((name, input_of(name)) for name in walk.pipeline.steps[node.id].files)
+        names = [str(self._value(walk, node.inputs[by], str)) if by else name for name, by in named]
+        return digests(self._p.project.root, names)
 
     # --- one step's own work ---
 
-    def _executed(self, walk: _Walk, node: Node, tell: Callable[..., Progress]) -> dict[str, JSON]:
+    def _executed(self, walk: _Walk, node: Node, files: Digests, tell: Callable[..., Progress]) -> dict[str, JSON]:
         attempt = walk.failed.get(node.id, 0)
         for left in range(node.retries, -1, -1):
             attempt += 1
-            context = self._context(walk, node, attempt)
+            context = self._context(walk, node, attempt, files)
             try:
                 return self._attempt(walk, node, context)
             except Lost:
@@ -264,18 +273,19 @@ class Engine:
         mark = self._p.meter.start()
         try:
             result = step.fn(**given)
+            check_unchanged(context.root, context.files, node.id)
             outputs = self._payloads.save(_outputs(step, result))
         finally:
             usage = self._p.meter.stop(mark)
         return {
-            **_fact(node, context.attempt, context.code_sha256, self._cache_key(walk, node)),
+            **_fact(node, context.attempt, context.code_sha256, context.files, self._cache_key(walk, node, context.files)),
             "outputs": [payload.to_json() for payload in outputs],
             "reads": [str(snapshot) for snapshot in sorted(context.reads)],
             "writes": [str(snapshot) for snapshot in sorted(context.writes)],
             "usage": asdict(usage),
         }
 
-    def _context(self, walk: _Walk, node: Node, attempt: int) -> StepContext:
+    def _context(self, walk: _Walk, node: Node, attempt: int, files: Digests) -> StepContext:
         sources = {name: source for name, source in node.inputs.items() if isinstance(source, FromStep)}
         return StepContext(
             run=walk.run,
@@ -284,6 +294,7 @@ class Engine:
             root=self._p.project.root,
             attempt=attempt,
             inputs={name: _payload(walk, source).digest for name, source in sources.items()},
+            files=files,
             code=walk.code,
             environment=walk.environment,
             code_sha256=walk.codes[node.id],
@@ -376,8 +387,9 @@ def _not_yet(node: Node) -> InputError:
     return InputError(f"'{node.id}' {what}, which this engine cannot run yet.", code="node-kind", hint=hint)
 
 
-def _fact(node: Node, attempt: int, code: str, cache_key: str | None) -> dict[str, JSON]:
-    return {"step": node.id, "attempt": attempt, "code_sha256": code, "cache_key": cache_key, "cached_from": None}
+def _fact(node: Node, attempt: int, code: str, files: Digests, cache_key: str | None) -> dict[str, JSON]:
+    about: dict[str, JSON] = {"step": node.id, "attempt": attempt, "code_sha256": code, "files": dict(files)}
+    return {**about, "cache_key": cache_key, "cached_from": None}
 
 
 def _outputs(step: AnyStep, result: object) -> Sequence[object]:

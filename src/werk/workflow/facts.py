@@ -45,7 +45,8 @@ def _steps(fact: Fact) -> Iterable[Change]:
         return
     status = "cached" if body.get("cached_from") else "finished"
     names = ("step", "outputs", "usage", "cached_from", "code_sha256", "reads", "writes", "attempt")
-    yield Upsert({"run": fact.subject, "status": status, **{name: body.get(name) for name in names}})
+    told = {name: body.get(name) for name in names}
+    yield Upsert({"run": fact.subject, "status": status, **told, "files": body.get("files") or {}})
 
 
 def _edges(fact: Fact) -> Iterable[Change]:
@@ -84,7 +85,7 @@ PROJECTIONS = (
         name="steps",
         columns=(
             *(Column(name) for name in ("run", "step", "status", "cached_from", "code_sha256")),
-            *(Column(name, "json") for name in ("outputs", "usage", "reads", "writes")),
+            *(Column(name, "json") for name in ("outputs", "usage", "reads", "writes", "files")),
             Column("attempt", "int"),
         ),
         key=("run", "step"),

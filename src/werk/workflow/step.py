@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from werk.core.errors import InputError
 from werk.core.nouns import check_name
+from werk.workflow.project_files import check_declared
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,11 +29,12 @@ tracing: ContextVar[Tracer | None] = ContextVar("werk_tracing", default=None)
 class Step(Generic[P, R]):
     """Calls its function as it is; inside a pipeline being traced it becomes a node instead."""
 
-    def __init__(self, name: str, fn: Callable[P, R], *, retries: int = 0, cache: bool = True) -> None:
+    def __init__(self, name: str, fn: Callable[P, R], *, retries: int = 0, cache: bool = True, files: Sequence[str] = ()) -> None:
         self.name = check_name("step", name)
         self.fn = fn
         self.retries = retries
         self.cache = cache
+        self.files = tuple(files)
         update_wrapper(self, fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -74,7 +76,7 @@ class Step(Generic[P, R]):
         return (result,)
 
 
-def step(name: str, *, retries: int = 0, cache: bool = True) -> Callable[[Callable[P, R]], Step[P, R]]:
+def step(name: str, *, retries: int = 0, cache: bool = True, files: Sequence[str] = ()) -> Callable[[Callable[P, R]], Step[P, R]]:
     """Name a function as a step: runs, lineage and the cache call it so.
 
     Outside a pipeline the function is called as it is. Every input and the result carry a type: frames (`pl.DataFrame`,
@@ -83,6 +85,8 @@ def step(name: str, *, retries: int = 0, cache: bool = True) -> Callable[[Callab
 
     - `retries`: how often it is tried again after an error. A wrong input or a refusal is not tried again.
     - `cache`: False for a step with effects outside werk; it is run every time.
+    - `files`: those of the project that it reads, there or not: `golden.toml`, or `{gate}` for the one its input `gate` names.
+      A kept result is used only while they hold the same.
 
     ```python
     from werk import step
@@ -98,7 +102,7 @@ def step(name: str, *, retries: int = 0, cache: bool = True) -> Callable[[Callab
     """
     if retries < 0:
         raise InputError(f"Step '{name}' asks for {retries} retries.", code="retries-negative", hint="Use 0 or more.")
-    return lambda fn: _checked(Step(name, fn, retries=retries, cache=cache))
+    return lambda fn: _checked(Step(name, fn, retries=retries, cache=cache, files=files))
 
 
 def hints_of(fn: Callable[..., object], what: str) -> dict[str, Any]:
@@ -120,4 +124,5 @@ def _checked(made: Step[P, R]) -> Step[P, R]:
                 code="step-signature",
                 hint="Name every input.",
             )
+    check_declared(made.name, made.files, made.inputs)
     return made

@@ -73,7 +73,8 @@ def _model(session: Session, found: Registered, folder: Path) -> None:
 
 
 def _report(session: Session, found: Registered, target: Path) -> None:
-    (target / "report.json").write_bytes(session.p.object_store.get([found.report_key])[found.report_key])
+    report = registry.stored_report(session.p, registry.version_row(session.p, found.mv))
+    (target / "report.json").write_text(canonical_json(report), encoding="utf-8")
     plans = session.p.journal.rows("plans", {"subject": session.p.project.id})
     about = {"version": str(found.mv), "plan": plans[0]["plan"] if plans else None, "code": dict(found.code)}
     (target / "about.json").write_text(canonical_json(cast("dict[str, object]", about)), encoding="utf-8")

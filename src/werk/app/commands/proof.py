@@ -16,6 +16,7 @@ from werk.data import Which, audit
 from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
+from werk.pipelines.stored import damaged
 
 SHOWN = 40
 
@@ -81,10 +82,12 @@ def verify(project: Path | None, profile: str | None, tables: str = "all") -> An
 
 
 def audited(session: Session, which: Which = "all") -> Answer:
-    """The journal first: damaged, it is no measure for the tables."""
+    """The journal first: damaged, it is no measure for the tables and the objects."""
     found = journal.verify(session.journal)
     checked = audit(session.p, which) if found.ok else None
-    return with_tables(verdict(found if checked is None else replace(found, damages=checked.damages)), checked)
+    objects = tuple(damaged(session.p)) if found.ok else ()
+    whole = found if checked is None else replace(found, damages=(*checked.damages, *objects))
+    return with_tables(verdict(whole), checked)
 
 
 def verdict(found: Verification) -> Answer:

@@ -37,6 +37,7 @@ from werk.pipelines.rebuild import (
     tolerance_of,
     unexplained,
 )
+from werk.pipelines.stored import damaged
 from werk.registry import version_row
 from werk.workflow.capture import Environment, altered, checkout_code, differences, variables_for, withheld
 
@@ -47,13 +48,17 @@ _NOT_LENT = (TOKEN, "WERK_PROFILE")
 def rebuild(version: str, verify: bool, project: Path | None, profile: str | None) -> Answer:
     mv = ModelVersion.parse(version)
     with opened(project, profile) as session:
-        found = _rebuilt(session, mv, altered() if verify else [])
+        found = _rebuilt(session, mv, altered() if verify else [], _stored(session, mv) if verify else [])
         body: dict[str, JSON] = {"outcome": found.outcome, "rebuilt": found.rebuilt, "causes": list(found.causes)}
         session.p.journal.append([NewFact("model.rebuilt", version, body)])
     return Answer(record=found.to_json(), text=_told(found), exit_code=0 if found.outcome == "identical" else 1)
 
 
-def _rebuilt(session: Session, mv: ModelVersion, altered: list[str]) -> Rebuilt:
+def _stored(session: Session, mv: ModelVersion) -> list[str]:
+    return [found.sentence for found in damaged(session.p, mv)]
+
+
+def _rebuilt(session: Session, mv: ModelVersion, altered: list[str], stored: list[str]) -> Rebuilt:
     p, version = session.p, str(mv)
     identity = str(version_row(p, mv)["canonical_hash"])
     recipe = recipe_of(p, mv)
@@ -71,7 +76,7 @@ def _rebuilt(session: Session, mv: ModelVersion, altered: list[str]) -> Rebuilt:
         second = _again(session, recipe, recorded.environment) if unexplained(recorded, again) else None
     except _Stopped as stopped:
         return Rebuilt(version, "not rebuildable", identity, causes=(*stopped.causes, *changed))
-    found = judged(version, recorded, again, tolerance=tolerance_of(p, mv), altered=altered, second=second)
+    found = judged(version, recorded, again, tolerance=tolerance_of(p, mv), altered=altered, stored=stored, second=second)
     return _with_changed(found, changed)
 
 

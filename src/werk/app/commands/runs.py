@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, cast, get_args
 from werk import data, registry
 from werk.app.answers import Answer
 from werk.app.code import load_pipelines, pipeline_named
+from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.commands.show import run_record, run_row, time_of
 from werk.app.wiring import KINDS, Session, opened
@@ -38,7 +40,7 @@ def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, 
         id = start(session, pipeline, _pairs(given), fresh=fresh)
         drive(session, pipeline, id)
         drain(session)
-        return Answer(record=run_record(session.p.journal, id), text=id)
+        return Answer(record=run_record(session.p, session.p.journal, id), text=id)
 
 
 def resume(run: str, project: Path | None, profile: str | None) -> Answer:
@@ -47,10 +49,11 @@ def resume(run: str, project: Path | None, profile: str | None) -> Answer:
         found = run_row(session.p.journal, run)
         name = str(found["pipeline"])
         pipeline = pipeline_named(session.p.project.root, name)
-        session.engine(_say).resume(pipeline, run, code=_code(session), environment=_environment())
+        with _judged(session, run):
+            session.engine(_say).resume(pipeline, run, code=_code(session), environment=_environment())
         _afterwards(session, run)
         drain(session)
-        return Answer(record=run_record(session.p.journal, run), text=run)
+        return Answer(record=run_record(session.p, session.p.journal, run), text=run)
 
 
 def start(
@@ -81,7 +84,8 @@ def _pinned(session: Session, value: object, kind: object) -> object:
 
 
 def drive(session: Session, name: str, id: str) -> None:
-    session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
+    with _judged(session, id):
+        session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
     _afterwards(session, id)
 
 
@@ -89,6 +93,22 @@ def _afterwards(session: Session, run: str) -> None:
     """What only a finished run can say."""
     restate(session.p, run)
     record_cost(session.p, run, session.prices)
+
+
+@contextmanager
+def _judged(session: Session, id: str) -> Iterator[None]:
+    """After the steps: what each model measured and what the gate said, passed or refused."""
+    try:
+        yield
+    except Refused:
+        _say_verdicts(session, id)
+        raise
+    _say_verdicts(session, id)
+
+
+def _say_verdicts(session: Session, id: str) -> None:
+    for found in verdicts.evaluations(session.p, session.p.journal, id):
+        print("\n".join(f"  {line}" for line in verdicts.told(found)), file=sys.stderr)
 
 
 def drained(project: Path | None, profile: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +9,14 @@ from typing import cast
 
 from werk import governance, models, registry
 from werk.app.answers import Answer
+from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
-from werk.core.canonical import JSON, sha256_hex
-from werk.core.errors import Failed, unknown
+from werk.core.canonical import JSON
+from werk.core.errors import unknown
 from werk.core.journal import Reader, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
+from werk.core.platform import Platform
 from werk.pipelines.prediction import Served, prediction
 from werk.workflow.capture import Environment
 
@@ -25,7 +26,7 @@ Record = dict[str, object]
 def show(id: str, as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         record = _found(session, reader(session, as_of), id)
-    return Answer(record=record, text="\n".join(_lines(record)))
+    return Answer(record=record, text="\n".join([*_lines(_plain(record)), *_judged(record)]))
 
 
 def logs(run: str, project: Path | None, profile: str | None) -> Answer:
@@ -40,7 +41,7 @@ def logs(run: str, project: Path | None, profile: str | None) -> Answer:
 
 def _found(session: Session, then: Reader, id: str) -> Record:
     if id.startswith("run_"):
-        found = run_record(then, id)
+        found = run_record(session.p, then, id)
         return {**found, "made_with": _made_with(session, id, then.rows("steps", {"run": id}, order=("seq",)))}
     if id.startswith("prd_"):
         asked = prediction(session.p, id)
@@ -55,10 +56,11 @@ def _found(session: Session, then: Reader, id: str) -> Record:
     return _version(session, then, mv)
 
 
-def run_record(then: Reader, id: str) -> Record:
+def run_record(p: Platform, then: Reader, id: str) -> Record:
     row = run_row(then, id)
     kept = {name: value for name, value in row.items() if name not in ("project", "spec")}
-    return {**kept, "started": time_of(row["started"]), "ended": time_of(row["ended"]), "steps": _steps(then, id)}
+    times = {name: time_of(row[name]) for name in ("started", "ended")}
+    return {**kept, **times, "steps": _steps(then, id), "evaluations": verdicts.evaluations(p, then, id)}
 
 
 def run_row(then: Reader, id: str) -> Row:
@@ -74,7 +76,7 @@ def _one(then: Reader, projection: str, what: str, id: str) -> Row:
 
 
 def _steps(then: Reader, run: str) -> list[Record]:
-    names = ("step", "status", "attempt", "cached_from", "code_sha256", "usage", "outputs", "reads", "writes")
+    names = ("step", "status", "attempt", "cached_from", "code_sha256", "usage", "outputs", "reads", "writes", "files")
     return [{name: step[name] for name in names} for step in then.rows("steps", {"run": run}, order=("seq",))]
 
 
@@ -117,19 +119,8 @@ def _version(session: Session, then: Reader, mv: ModelVersion) -> Record:
     decided = [_decision(session, row) for row in then.rows("approvals", where, order=("seq",))]
     aliases = [row["alias"] for row in then.rows("aliases", where)]
     trainer = governance.actor_named(session.p.journal, str(found[0]["trainer"]))
-    said: Record = {"at": time_of(found[0]["at"]), "trainer_name": trainer, "aliases": aliases, "decisions": decided}
-    return {**found[0], **said, "metrics": _metrics(session, found[0])}
-
-
-def _metrics(session: Session, version: Row) -> list[Record]:
-    """What the version showed on its hold-out, from the report that was recorded with it."""
-    key = str(version["report_key"])
-    text = session.p.object_store.get([key])[key]
-    if sha256_hex(text) != version["report_sha256"]:
-        hint = "werk backup and werk rebuild tell what else was touched; the version's facts are in the journal."
-        raise Failed(f"The report {key} is not the one that was recorded.", code="report-altered", hint=hint)
-    found: dict[str, dict[str, object]] = json.loads(text)["metrics"]
-    return [{"metric": name, **{end: entry.get(end) for end in ("value", "low", "high")}} for name, entry in found.items()]
+    about = {"at": time_of(found[0]["at"]), "trainer_name": trainer, "aliases": aliases, "decisions": decided}
+    return {**found[0], **about, "evaluation": verdicts.evaluation_of(session.p, then, found[0])}
 
 
 def _decision(session: Session, row: Row) -> Record:
@@ -142,6 +133,18 @@ def time_of(micros: JSON) -> str | None:
 
 
 # --- for a reader ---
+
+
+def _plain(record: Mapping[str, object]) -> Record:
+    return {name: value for name, value in record.items() if name not in ("evaluation", "evaluations")}
+
+
+def _judged(record: Mapping[str, object]) -> Iterator[str]:
+    """Of a version all of its evaluation, of a run what each of its models was told."""
+    found = cast("Mapping[str, object] | None", record.get("evaluation"))
+    yield from verdicts.whole(found) if found else ()
+    for one in cast("Sequence[Mapping[str, object]]", record.get("evaluations") or ()):
+        yield from verdicts.told(one)
 
 
 def _lines(record: Mapping[str, object], indent: str = "") -> Iterator[str]:

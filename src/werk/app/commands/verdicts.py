@@ -1,0 +1,96 @@
+"""What an evaluation measured and what the gate said about it, for `werk run` and `werk show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from werk import registry
+from werk.core.canonical import JSON
+from werk.core.journal import Reader, Row
+from werk.core.platform import Platform
+
+Record = dict[str, object]
+_SHOWN = ("metrics", "golden", "behaviour", "champion")
+
+
+def evaluations(p: Platform, then: Reader, run: str) -> list[Record]:
+    """Each model that came to a gate in this run: metrics, rules, golden points, behaviour tests, champion; stored reports are
+    checked."""
+    return [_evaluation(p, row) for row in then.rows("evaluations", {"run": run}, order=("seq",))]
+
+
+def evaluation_of(p: Platform, then: Reader, version: Row) -> Record | None:
+    """The one a version was registered on; None when what the gate said of it was erased."""
+    where = {name: version[name] for name in ("model", "run", "report_key", "gate_sha256")}
+    rows = then.rows("evaluations", where)
+    return _evaluation(p, rows[0]) if rows else None
+
+
+def _evaluation(p: Platform, row: Row) -> Record:
+    report = registry.stored_report(p, row)
+    said = {name: row[name] for name in ("model", "passed", "rules", "canonical_hash", "report_key")}
+    return {**said, **{name: report.get(name) for name in _SHOWN}}
+
+
+def told(found: Mapping[str, object]) -> Iterator[str]:
+    """Metrics in a line each, then the gate's rules: what was asked, what was found, the bound."""
+    yield "metrics"
+    yield from (f"  {name:<32} {_interval(entry)}" for name, entry in _table(found["metrics"]).items())
+    yield f"gate: {'passed' if found['passed'] else 'REFUSED'}"
+    yield from map(_rule, _entries(found["rules"]))
+
+
+def whole(found: Mapping[str, object]) -> Iterator[str]:
+    """The same with every golden point and behaviour test, required by the gate or not, and the champion."""
+    yield from told(found)
+    for title, name in (("golden points", "golden"), ("behaviour tests", "behaviour")):
+        entries = _entries(found[name])
+        yield title if entries else f"{title}: none"
+        yield from (f"  {_word(entry)}  {entry.get('name')!s:<32} {_entry(entry)}" for entry in entries)
+    yield from _champion(found["champion"])
+
+
+def _champion(champion: object) -> Iterator[str]:
+    if not isinstance(champion, Mapping):
+        yield "champion: none to compare with"
+        return
+    yield f"champion: {champion['version']}, on {champion['n']:,} rows that it was not trained on"
+    if champion.get("why"):
+        yield f"  not compared: {champion['why']}"
+    yield from (f"  {f'{name} minus its {name}':<32} {_interval(gap)}" for name, gap in _table(champion["differences"]).items())
+
+
+def _rule(rule: Mapping[str, JSON]) -> str:
+    value, bound = (_number(rule.get(name)) for name in ("value", "threshold"))
+    return f"  {_word(rule)}  {rule['rule']!s:<32} {value:>10}  bound {bound:>8}  {rule['sentence']}"
+
+
+def _word(entry: Mapping[str, JSON]) -> str:
+    if entry.get("checked") is False:
+        return "not checked"
+    return "passed" if entry.get("passed") else "failed"
+
+
+def _entry(entry: Mapping[str, JSON]) -> str:
+    if entry.get("sentence"):
+        return str(entry["sentence"])
+    value, expected, tolerance = (_number(entry.get(name)) for name in ("value", "expected", "tolerance"))
+    return f"{value}, expected {expected} +- {tolerance}"
+
+
+def _interval(entry: object) -> str:
+    value, low, high = (_number(_table(entry).get(name)) for name in ("value", "low", "high"))
+    return value if "-" in (low, high) else f"{value} (95 % {low} to {high})"
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else "-"
+
+
+def _table(value: object) -> Mapping[str, JSON]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _entries(value: object) -> list[Mapping[str, JSON]]:
+    return cast("list[Mapping[str, JSON]]", value or [])
