@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from werk import journal
 from werk.app.answers import Answer
-from werk.app.wiring import opened
+from werk.app.wiring import audited, opened
 from werk.core.journal import Verification
 from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
 from werk.pipelines.lineage import Lineage, Origin
@@ -62,17 +63,21 @@ def _source(origin: Origin) -> str:
 
 
 def verify(project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
-        found = journal.verify(session.journal)
-    return verdict(found)
+    """Nothing is written: the evidence is the same after it as before."""
+    with audited(project, profile) as log:
+        found = journal.verify(log)
+        head = log.head() if found.facts else None
+    answer, at = verdict(found), {"seq": head.seq, "hash": head.hash} if head else None
+    return replace(answer, record={**(answer.record or {}), "journal": log.id, "head": at})
 
 
 def verdict(found: Verification) -> Answer:
     """What an audit found, as it is printed."""
     damages = [{"table": d.table, "where": d.where, "column": d.column, "sentence": d.sentence} for d in found.damages]
-    record = {"ok": found.ok, "facts": found.facts, "heads": found.heads, "damages": damages}
+    record = {"ok": found.ok, "facts": found.facts, "heads": found.heads, "damages": damages, "notes": list(found.notes)}
+    notes = [f"  note: {said}" for said in found.notes]
     if found.ok:
         text = f"holds: {found.facts} facts in one chain, {found.heads} signed heads, every projection equals its replay"
-        return Answer(record=record, text=text)
+        return Answer(record=record, text="\n".join([text, *notes]))
     lines = [f"DAMAGED: {len(damages)} place(s) are not what was written", *(f"  {d.sentence}" for d in found.damages[:20])]
-    return Answer(record=record, text="\n".join(lines), exit_code=1)
+    return Answer(record=record, text="\n".join([*lines, *notes]), exit_code=1)

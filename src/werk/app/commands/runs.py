@@ -31,7 +31,7 @@ _CHAMPION = "@champion"
 
 
 def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         id = start(session, pipeline, _pairs(given), fresh=fresh)
         drive(session, pipeline, id)
         drain(session)
@@ -39,7 +39,7 @@ def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, 
 
 
 def resume(run: str, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         found = run_row(session.p.journal, run)
         name = str(found["pipeline"])
         pipeline = pipeline_named(session.p.project.root, name)

@@ -13,7 +13,7 @@ from werk.data import Contract, Landing, load_contract
 
 
 def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         landing = data.land(session.p, table, source, contract=contract_of(session, table))
     record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}
     return Answer(record=record, text="\n".join(said(landing)))
