@@ -89,7 +89,7 @@ def sign_head(journal: SqlJournal) -> Head:
         return head
     unsigned = {"journal": journal.id, "seq": head.seq, "hash": head.hash, "at": to_micros(utc_now())}
     signature = base64.b64encode(outside.sign(canonical_json(unsigned).encode())).decode()
-    with _kept(path, "What was done is recorded, but its signed head cannot be written to"):
+    with _kept(path, "What was done is recorded"):
         lines.append(path, [canonical_json({**unsigned, "sig": signature})])
     return head
 
@@ -113,12 +113,12 @@ def _head(line: str) -> Head | None:
 
 
 @contextmanager
-def _kept(path: Path, lost: str) -> Iterator[None]:
+def _kept(path: Path, state: str) -> Iterator[None]:
     try:
         yield
     except OSError as blocked:
         raise Failed(
-            f"{lost} {path}: {blocked.strerror}.",
+            f"{state}, and the signed heads cannot be written to {path}: {blocked.strerror}.",
             code="heads-unwritable",
             hint="Give this user room and rights there; the next command signs it.",
         ) from blocked
@@ -137,7 +137,7 @@ def _first_met(journal: SqlJournal, folder: Path) -> tuple[Place, str | None]:
     of_id = [place for place in places.known(folder).values() if place.journal == journal.id]
     here = [place.heads for place in of_id if place.address == address]
     name, said = (here[0], None) if here else _own_heads(journal, folder, of_id, head)
-    with _kept(folder / places.FILE, "Nothing was done: which journal lies here cannot be written to"):
+    with _kept(folder / places.FILE, "Nothing was done"):
         place = places.remember(folder, address, journal.project, journal.id, name, head)
     return place, said
 
@@ -149,7 +149,7 @@ def _own_heads(journal: SqlJournal, folder: Path, of_id: Sequence[Place], head: 
         return first.name, None if first.exists() or head.seq == 0 else _trusted(journal, head)
     origin, signed = _origin(journal, folder, of_id, head)
     name = places.own_name(journal.id, journal.database.address)
-    with _kept(folder / name, "Nothing was done: the heads signed for this journal cannot be written to"):
+    with _kept(folder / name, "Nothing was done"):
         lines.append(folder / name, signed)
     later = newest(folder / origin.heads)
     return name, _copied(journal, origin, head, later) if later and later.seq > head.seq else None
