@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,11 +65,16 @@ def child(command: Sequence[str | Path], *, what: str = "", environment: Mapping
     out, err = process.communicate() if os.name == "nt" else _read(process)
     wall = time.perf_counter() - began
     if process.returncode:
-        last = (err.strip().splitlines() or ["no message"])[-1]
-        raise NotMeasured(f"{what or Path(str(command[-1])).name} failed: {last[:200]}")
+        raise NotMeasured(f"{what or Path(str(command[-1])).name} failed: {_last_words(err, out, process.returncode)}")
     *_, line = out.strip().splitlines() or [""]
     values = json.loads(line) if line.startswith("{") else {}
     return Trial(values, wall, _PEAK_MB.pop(process.pid, 0.0))
+
+
+def _last_words(err: str, out: str, code: int) -> str:
+    """The end of what it said, on stderr if it did: an error's own line may be empty, and the one before it tells."""
+    said = [line.strip() for line in (err.strip() or out.strip()).splitlines() if line.strip()]
+    return " / ".join(said[-3:])[-600:] or f"no message, exit code {code}"
 
 
 _PEAK_MB: dict[int, float] = {}
@@ -78,13 +84,17 @@ def _read(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Like `communicate`, but waits with `wait4`, which alone tells this child's peak memory."""
     assert process.stdout
     assert process.stderr
-    out, err = process.stdout.read(), process.stderr.read()
+    told: list[str] = []
+    listener = threading.Thread(target=lambda pipe: told.append(pipe.read()), args=(process.stderr,))
+    listener.start()  # a child that says much on stderr would wait for somebody to read it
+    out = process.stdout.read()
+    listener.join()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     _PEAK_MB[process.pid] = usage.ru_maxrss / 1024
     process.stdout.close()
     process.stderr.close()
-    return out, err
+    return out, told[0]
 
 
 def worker(

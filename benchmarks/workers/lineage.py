@@ -52,6 +52,10 @@ def predictions(at: int, rows: int) -> pl.DataFrame:
     )
 
 
+def written(version: int, rows: int) -> dict[str, object]:
+    return {"version": version, "zone": "product", "rows": rows, "source": {"name": "bench"}, "contract_sha256": None}
+
+
 def bare(files: list[str], facts: sqlite3.Connection, id: str) -> list[object]:
     query = "select model, version, input_snapshot from read_parquet(?) where prediction_id = ? limit 1"
     model, version, scored = duckdb.execute(query, [files, id]).fetchone()
@@ -78,7 +82,8 @@ def main(trainings: int, batches: int, rows: int, questions: int) -> None:
             for start in range(0, trainings, 100):
                 journal.append([fact for at in range(start, min(trainings, start + 100)) for fact in training(at)])
             for at in range(batches):
-                store.write("product.predictions", predictions(at, rows))
+                version = store.write("product.predictions", predictions(at, rows))
+                journal.append([NewFact("table.written", "product.predictions", written(version, rows))])
             p = Platform(
                 project=Project("prj_1", "bench", root),
                 actor=Actor("act_1", "bench", "local"),

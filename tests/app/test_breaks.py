@@ -12,7 +12,11 @@ from werk.core.errors import Failed, InputError
 
 LANDED = ("airlines", "airports", "planes", "flights")
 NAMED = {
-    "flip-byte": ("The body is not the one that was hashed", "say something else about rows", "the tail was cut"),
+    "flip-byte": (
+        "The body is not the one that was hashed",
+        "The column rows of the table p_tables is not what the facts",
+        "the tail was cut",
+    ),
     "poison-rows": ("337,276 rows in = 336,776 landed + 500", *breaks.POISON),
     "leak": ("flights.known.leaks: own_delay",),
 }

@@ -233,10 +233,10 @@ def test_an_unprivileged_user_runs_what_is_theirs(nobodys: Case) -> None:
 @pytest.mark.parametrize(
     ("closed", "landing", "running", "listing"),
     [
-        ("rides", "journal-unwritable", "journal-unwritable", "journal-unwritable"),
-        ("rides/.werk", "journal-unwritable", "journal-unwritable", "journal-unwritable"),
+        ("rides", "journal-unwritable", "journal-unwritable", ""),
+        ("rides/.werk", "journal-unwritable", "journal-unwritable", ""),
         ("rides/lake", "store-unwritable", "", ""),  # a run that writes no table needs no right there
-        ("home", "heads-unwritable", "heads-unwritable", "heads-unwritable"),
+        ("home", "heads-unwritable", "heads-unwritable", ""),
     ],
 )
 def test_a_closed_folder_is_named(nobodys: Case, closed: str, landing: str, running: str, listing: str) -> None:

@@ -57,3 +57,28 @@ def test_a_failing_side_is_said_and_not_guessed(tmp_path: Path) -> None:
     )
     said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "not measured: peer failed: no such peer"
+
+
+def test_what_a_failing_side_said_is_given_however_much_it_was() -> None:
+    script = (
+        "from benchmarks.measure import NotMeasured, child\nimport sys\n"
+        'loud = \'import sys; sys.stderr.write("x\\\\n" * 100_000 + "the reason\\\\n\\\\n"); sys.exit(3)\'\n'
+        "for code in (loud, 'raise SystemExit(3)', 'print(\"only here\"); raise SystemExit(3)'):\n"
+        "    try: child([sys.executable, '-c', code], what='peer')\n"
+        "    except NotMeasured as why: print(why)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert said.stdout.splitlines() == [
+        "peer failed: x / x / the reason",
+        "peer failed: no message, exit code 3",
+        "peer failed: only here",
+    ]
+
+
+def test_the_lineage_worker_runs_on_what_the_journal_tells_of() -> None:
+    worker = ROOT / "benchmarks" / "workers" / "lineage.py"
+    done = subprocess.run(
+        [sys.executable, worker, "20", "2", "50", "2"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {"werk", "bare", "as_of"}

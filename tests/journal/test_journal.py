@@ -387,3 +387,21 @@ def test_changes_of_one_row_keep_their_order_in_a_batch_of_many(url: str, opened
         assert rows == journal.rows(name, order=key, history=True)
     assert len(journal.rows("aliases")) == 150
     assert verify(journal).ok
+
+
+def test_a_row_of_many_versions_is_closed_as_fast_as_a_new_one(url: str, opened: Open) -> None:
+    journal = opened(url)
+    for at in range(0, 6000, 2000):
+        journal.append([champion(version) for version in range(at, at + 2000)])
+
+    def took(model: str) -> float:
+        with journal.write() as writer:
+            writer.append([NewFact("alias.set", model, {"version": 0})])
+            times = []
+            for version in range(30):
+                begun = time.perf_counter()
+                writer.append([NewFact("alias.set", model, {"version": version})])
+                times.append(time.perf_counter() - begun)
+        return min(times)
+
+    assert took("delay") < 4 * took("new")

@@ -33,21 +33,21 @@ def facts() -> list[NewFact]:
 
 @pytest.fixture
 def tampered(tmp_path: Path, opened: Open) -> Callable[[str], Verification]:
-    """Verifies a copy of a journal after one SQL statement was run on it behind its back."""
-    original = tmp_path / "original.db"
-    journal = opened(f"sqlite:///{original}", heads_dir=tmp_path / "heads", sign=KEY.sign, verify_key=PUBLIC)
+    """Verifies a journal after SQL was run on it behind its back."""
+    path, sound = tmp_path / "journal.db", tmp_path / "sound.db"
+    journal = opened(f"sqlite:///{path}", heads_dir=tmp_path / "heads", sign=KEY.sign, verify_key=PUBLIC)
     journal.append(facts())
     sign_head(journal)
     assert verify(journal) == Verification(6, 1)
     journal.close()
+    shutil.copy(path, sound)
 
     def tamper(sql: str) -> Verification:
-        copy = tmp_path / "copy.db"
-        shutil.copy(original, copy)
-        connection = sqlite3.connect(copy)
+        shutil.copy(sound, path)
+        connection = sqlite3.connect(path)
         connection.executescript(sql)
         connection.close()
-        reopened = opened(f"sqlite:///{copy}", heads_dir=tmp_path / "heads", verify_key=PUBLIC)
+        reopened = opened(f"sqlite:///{path}", heads_dir=tmp_path / "heads", verify_key=PUBLIC, read_only=True)
         found = verify(reopened)
         reopened.close()
         return found
@@ -133,7 +133,7 @@ def test_heads_that_cannot_be_checked_are_a_damage(lite_url: str, tmp_path: Path
     assert verify(journal).ok
     journal.append(facts())
     assert sign_head(journal) == sign_head(journal) == journal.head()
-    [file] = heads.iterdir()
+    [file] = heads.glob(f"{journal.id}*")
     assert len(file.read_text().splitlines()) == 1
     [damage] = verify(journal).damages
     assert "could not be checked" in damage.sentence

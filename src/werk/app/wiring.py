@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import cast
 
 from werk import data, features, governance, journal, models, monitoring, pipelines, registry, workflow
 from werk.app.apart import Part
 from werk.app.settings import Settings, find_root, load_settings, shared
 from werk.core import plugins
-from werk.core.errors import InputError, WerkError
+from werk.core.errors import InputError, Refused, WerkError
 from werk.core.journal import Projection
+from werk.core.nouns import Actor
 from werk.core.platform import Platform
 from werk.core.ports.engine import Engine, Progress
-from werk.core.ports.identity import Identity
+from werk.core.ports.identity import Identity, Proof
 from werk.core.ports.key_store import KeyStore
 from werk.core.ports.meter import Meter
 from werk.core.ports.model_format import ModelFormat
@@ -64,6 +66,7 @@ class Session:
     p: Platform
     settings: Settings
     journal: SqlJournal
+    notices: tuple[str, ...] = ()
 
     @property
     def prices(self) -> Prices | None:
@@ -80,21 +83,33 @@ class Session:
 
 
 @contextmanager
-def opened(project: Path | None = None, profile: str | None = None) -> Iterator[Session]:
-    """Open a project as whoever runs this process, or as the holder of WERK_TOKEN; what was written is signed at the end."""
+def opened(project: Path | None = None, profile: str | None = None, *, writes: bool = False) -> Iterator[Session]:
+    """Open a project as whoever runs this process, or as the holder of WERK_TOKEN; what was written is signed at the end.
+
+    What is sure to write ends here when it may not, before any work is done.
+    """
     session = open_session(find_root((project or Path.cwd()).resolve()), profile)
-    for notice in session.settings.notices:
-        _say_once(f"warning: {notice}")
-    try:
+    with session.journal, _SignedAtTheEnd(session.journal):
+        if writes and session.journal.database.sealed is not None:
+            raise session.journal.database.sealed
+        for notice in (*session.settings.notices, *session.notices):
+            _say_once(f"warning: {notice}")
         yield session
-    except BaseException:
-        with suppress(WerkError):  # what went wrong first is what is told
-            journal.sign_head(session.journal)
-        raise
-    else:
-        journal.sign_head(session.journal)
-    finally:
-        session.journal.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedAtTheEnd:
+    """What was written counts, however the block ended; a journal that may not be written is not signed."""
+
+    log: SqlJournal
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.log.database.sealed is None:
+            with suppress(WerkError) if error is not None else nullcontext():  # what went wrong first is what is told
+                journal.sign_head(self.log)
 
 
 @cache
@@ -103,44 +118,105 @@ def _say_once(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+@contextmanager
+def onlooker(project: Path | None = None, profile: str | None = None) -> Iterator[Session]:
+    """A project for whoever only looks: nothing is made, enrolled, brought up to date or signed."""
+    settings = load_settings(find_root((project or Path.cwd()).resolve()), profile)
+    stores = _stores(settings)
+    with _journal(settings, read_only=True) as log:
+        yield Session(_platform(settings, stores, log, Actor("act_onlooker", "onlooker", "local")), settings, log)
+
+
 def open_session(root: Path, profile: str | None = None) -> Session:
     return open_with(load_settings(root, profile))
 
 
 def open_with(settings: Settings) -> Session:
     _make_room(settings)
+    stores = _stores(settings)
+    log = _journal(settings)
+    with ExitStack() as undo:
+        undo.callback(log.close)
+        notices = tuple(_met(log))
+        actor = _enrolled(log, stores.identity.prove(os.environ.get(TOKEN) or None))
+        undo.pop_all()
+    bound = log.bound_to(actor=actor.id)
+    return Session(_platform(settings, stores, bound, actor), settings, bound, notices)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What is built before the journal is opened, so that a wrong setting leaves nothing behind."""
+
+    table_store: TableStore
+    object_store: ObjectStore
+    key_store: KeyStore
+    identity: Identity
+    meter: Meter
+
+
+def _stores(settings: Settings) -> _Stores:
+    return _Stores(
+        cast("TableStore", built(settings, "table_store")),
+        objects(settings),
+        cast("KeyStore", built(settings, "key_store")),
+        cast("Identity", built(settings, "identity")),
+        cast("Meter", built(settings, "meter")),
+    )
+
+
+def _platform(settings: Settings, stores: _Stores, log: SqlJournal, actor: Actor) -> Platform:
+    return Platform(
+        project=settings.project,
+        actor=actor,
+        stage=settings.profile,
+        journal=log,
+        table_store=stores.table_store,
+        object_store=stores.object_store,
+        key_store=stores.key_store,
+        identity=stores.identity,
+        model_format=Formats(),
+        meter=stores.meter,
+    )
+
+
+def _journal(settings: Settings, *, read_only: bool = False) -> SqlJournal:
     keys = cast("KeyStore", built(settings, "key_store"))
-    identity = cast("Identity", built(settings, "identity"))
-    table_store = cast("TableStore", built(settings, "table_store"))
-    object_store = objects(settings)
-    meter = cast("Meter", built(settings, "meter"))
-    log = journal.open_journal(
+    heads = settings.home / "heads"
+    return journal.open_journal(
         settings.journal_url,
         project=settings.project.id,
         actor="system",
         projections=PROJECTIONS,
-        heads_dir=settings.home / "heads",
+        heads_dir=heads,
         sign=lambda message: keys.sign(KEY, [message])[0],
-        verify_key=keys.public_key(KEY),
+        # Asking for a key that is not there makes it: whoever only looks asks where something was signed.
+        verify_key=keys.public_key(KEY) if not read_only or any(heads.glob("*.jsonl")) else None,
+        read_only=read_only,
     )
-    with ExitStack() as undo:
-        undo.callback(log.close)
-        actor = governance.enrol(log, identity.prove(os.environ.get(TOKEN) or None))
-        undo.pop_all()
-    bound = log.bound_to(actor=actor.id)
-    p = Platform(
-        project=settings.project,
-        actor=actor,
-        stage=settings.profile,
-        journal=bound,
-        table_store=table_store,
-        object_store=object_store,
-        key_store=keys,
-        identity=identity,
-        model_format=Formats(),
-        meter=meter,
-    )
-    return Session(p, settings, bound)
+
+
+def _met(log: SqlJournal) -> Iterator[str]:
+    """What is to be said of the journal; what it contradicts closes it to writing, and it can still be read."""
+    try:
+        said = journal.meet(log)
+    except WerkError as wrong:
+        log.database.sealed = wrong
+        said = f"{wrong.message} Nothing is written or signed. {wrong.hint}"
+    if said:
+        yield said
+
+
+def _enrolled(log: SqlJournal, proof: Proof) -> Actor:
+    """The actor of this proof; where nothing may be written, somebody not yet known has no place in the journal."""
+    if log.database.sealed is None:
+        return governance.enrol(log, proof)
+    try:
+        return governance.actor_of(log, proof)
+    except Refused:
+        if proof.method == "token":
+            raise
+        return Actor("act_not_enrolled", proof.name, "local")
 
 
 def built(settings: Settings, port: str, **bound: object) -> object:
@@ -151,12 +227,14 @@ def built(settings: Settings, port: str, **bound: object) -> object:
 
 def _make_room(settings: Settings) -> None:
     """The folder of what runs keep here, wherever the journal is, and that of a journal file."""
+    path = Path(settings.journal_url.removeprefix("sqlite:///"))
+    if path.exists() and not os.access(path.parent, os.W_OK):
+        return  # it can still be read
     with _writable(settings.home):
         settings.home.mkdir(parents=True, exist_ok=True)
     _own_folder(settings.project.root / ".werk")
-    path = settings.journal_url.removeprefix("sqlite:///")
-    if path != settings.journal_url:
-        _own_folder(Path(path).parent)
+    if str(path) != settings.journal_url:
+        _own_folder(path.parent)
 
 
 def _own_folder(folder: Path) -> None:

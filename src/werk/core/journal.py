@@ -173,9 +173,12 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
+    """What `verify` found; `notes` are sentences on what there was nothing to compare with."""
+
     facts: int
     heads: int
     damages: tuple[Damage, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def ok(self) -> bool:

@@ -2,7 +2,7 @@
 
 from werk.journal.backup import backup, restore
 from werk.journal.erasure import erase_body
-from werk.journal.heads import last_signed, sign_head
+from werk.journal.heads import last_signed, meet, sign_head, signed_in
 from werk.journal.sql import SqlJournal, open_journal
 from werk.journal.upgrade import upgrade
 from werk.journal.verify import replay, verify
@@ -12,10 +12,12 @@ __all__ = [
     "backup",
     "erase_body",
     "last_signed",
+    "meet",
     "open_journal",
     "replay",
     "restore",
     "sign_head",
+    "signed_in",
     "upgrade",
     "verify",
 ]

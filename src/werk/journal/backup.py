@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Table, insert, select
 from werk.core.canonical import canonical_json
 from werk.core.errors import InputError, Tampered
 from werk.core.journal import Head
+from werk.journal import lines, places
 from werk.journal.chain import GENESIS
 from werk.journal.database import connect
-from werk.journal.heads import heads_file
+from werk.journal.heads import heads_file, signed_in
 from werk.journal.schema import created
 from werk.journal.sql import SqlJournal
 from werk.journal.tables import FACTS, POINTS, SCHEMA
@@ -37,17 +38,20 @@ def backup(journal: SqlJournal, target_dir: Path) -> Head:
         for name, table in _FILES:
             _write_lines(target_dir / name, _lines(connection, table))
         head = _last(connection)
-    _copy_heads(journal.outside.heads_dir, target_dir / "heads", journal.id, head.seq)
+    _copy_heads(signed_in(journal), heads_file(target_dir / "heads", journal.id), head.seq)
     # Written last: a folder without it is an unfinished backup.
     about = {"schema": SCHEMA, "journal": journal.id, "seq": head.seq, "hash": head.hash}
     _write_lines(target_dir / "journal.json", [canonical_json(about)])
     return head
 
 
-def restore(target_dir: Path, url: str, *, heads_dir: Path | None = None) -> Head:
+def restore(
+    target_dir: Path, url: str, *, heads_dir: Path | None = None, project: str | None = None, address: str | None = None
+) -> Head:
     """Fill an empty database from a backup, all hashes kept; the next `open_journal` replays the projections.
 
-    A database that holds exactly this backup is left as it is: a restore that was killed is tried again.
+    A database that holds exactly this backup is left as it is: a restore that was killed is tried again. With `project` it is
+    remembered in `heads_dir` that this journal lies here from now on, or at the `address` to which it will be moved.
     """
     about = _about(target_dir)
     database = connect(url)
@@ -67,8 +71,17 @@ def restore(target_dir: Path, url: str, *, heads_dir: Path | None = None) -> Hea
     finally:
         database.close()
     if heads_dir is not None:
-        _copy_heads(target_dir / "heads", heads_dir, str(about["journal"]), head.seq)
+        _place(target_dir, heads_dir, str(about["journal"]), project, address or database.address, head)
     return head
+
+
+def _place(target_dir: Path, heads_dir: Path, journal: str, project: str | None, address: str, head: Head) -> None:
+    """The heads of the backup count at the new place; a living copy of the journal keeps its own."""
+    target = heads_file(heads_dir, journal)
+    target = heads_dir / places.own_name(journal, address) if target.exists() else target
+    _copy_heads(heads_file(target_dir / "heads", journal), target, head.seq)
+    if project is not None:
+        places.restored(heads_dir, address, project, journal, target.name, head)
 
 
 def _last(connection: Connection) -> Head:
@@ -119,10 +132,13 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
         os.fsync(file.fileno())
 
 
-def _copy_heads(source: Path | None, target: Path, journal: str, seq: int) -> None:
+def _copy_heads(source: Path | None, target: Path, seq: int) -> None:
     """Only heads of facts that are in the backup: a later one, signed while it was made, would look like a cut tail."""
-    if source is None or not heads_file(source, journal).exists():
-        return
-    lines = heads_file(source, journal).read_text(encoding="utf-8").splitlines()
-    target.mkdir(parents=True, exist_ok=True)
-    _write_lines(heads_file(target, journal), [line for line in lines if line and json.loads(line)["seq"] <= seq])
+    if source is not None and source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_lines(target, [line for line in lines.read(source) if _within(lines.fields(line), seq)])
+
+
+def _within(head: Mapping[str, object], seq: int) -> bool:
+    found = head.get("seq")
+    return isinstance(found, int) and found <= seq

@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -55,8 +57,17 @@ class Database(Protocol):
     fence: str
     """Suffix of the SELECT that keeps a lease from changing hands until commit."""
 
+    address: str
+    """Where it lies, as it is known outside of it: a path without links followed, or a server's name, never a password."""
+    sealed: WerkError | None
+    """Why nothing may be written, raised by `writing`; None when it may."""
+
     @property
     def engine(self) -> Engine: ...
+
+    def look(self) -> None:
+        """Seal it when this user may only read it."""
+        ...
 
     def reading(self) -> AbstractContextManager[Connection]: ...
 
@@ -81,19 +92,21 @@ class SqliteDatabase:
     kind: Literal["sqlite", "postgresql"] = "sqlite"
     mark, clock, fence = "?", "NULL", ""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self.address = os.path.abspath(path)
+        self.sealed: WerkError | None = _read_only(f" {path}") if read_only else None
         self._lock = WriteLock(path)
         self._pid = os.getpid()
+        self._aside: tempfile.TemporaryDirectory[str] | None = None
         self._engine = create_engine(
             URL.create("sqlite", database=str(path)),
+            creator=self._connected,
             poolclass=QueuePool,
             pool_size=4,
             max_overflow=-1,
             hide_parameters=True,
-            connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 60.0, "cached_statements": 512},
         )
-        event.listen(self._engine, "connect", _set_pragmas)
 
     @property
     def engine(self) -> Engine:
@@ -101,6 +114,46 @@ class SqliteDatabase:
             self._engine.dispose(close=False)
             self._pid = os.getpid()
         return self._engine
+
+    def look(self) -> None:
+        if self.path.exists() and not self._may_write():
+            self.sealed = self.sealed or _read_only(f" {self.path}")
+
+    def _may_write(self) -> bool:
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self.sealed is None:
+            return _set_pragmas(_open_sqlite(self.path), "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON")
+        if not self.path.exists():
+            return sqlite3.connect(":memory:", check_same_thread=False)  # nothing is there, and nothing is made
+        log = self.path.with_name(f"{self.path.name}-wal")
+        left = log.exists() and log.stat().st_size > 0
+        if left or not self._may_write():  # closing must not move what a dead writer left into the file
+            return self._read_only(left)
+        return _set_pragmas(_open_sqlite(self.path), "query_only = ON")
+
+    def _read_only(self, left: bool) -> sqlite3.Connection:
+        """Where SQLite cannot make the files it shares between processes it reads the file alone, without the log beside it."""
+        connection = _open_sqlite(self.path, "mode=ro")
+        try:
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+            return connection
+        except sqlite3.OperationalError:
+            connection.close()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return _open_sqlite(self._with_log(), "mode=ro") if left else _open_sqlite(self.path, "immutable=1")
+
+    def _with_log(self) -> Path:
+        """A copy of file and log in a folder that can be written."""
+        if self._aside is None:
+            self._aside = tempfile.TemporaryDirectory(prefix="werk-journal-")
+            for suffix in ("", "-wal"):
+                source = self.path.with_name(self.path.name + suffix)
+                shutil.copyfile(source, Path(self._aside.name) / source.name)
+        return Path(self._aside.name) / self.path.name
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -115,6 +168,7 @@ class SqliteDatabase:
 
     @contextmanager
     def writing(self, *, ordered: bool = True) -> Iterator[Connection]:
+        _check_open(self)
         with _translated(self._engine), self._lock.held(), self.engine.connect() as connection:
             cursor_of(connection).execute("BEGIN IMMEDIATE")
             with _committed(connection):
@@ -130,6 +184,8 @@ class SqliteDatabase:
     def close(self) -> None:
         self._engine.dispose()
         self._lock.close()
+        if self._aside is not None:
+            self._aside.cleanup()
 
 
 class PostgresDatabase:
@@ -137,7 +193,10 @@ class PostgresDatabase:
     mark, fence = "%s", " FOR UPDATE"
     clock = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, read_only: bool = False) -> None:
+        host, port = url.host or url.query.get("host", "localhost"), url.port or url.query.get("port", 5432)
+        self.address = f"postgresql://{host}:{port}/{url.database}"
+        self.sealed: WerkError | None = _read_only("") if read_only else None
         try:
             self.engine = create_engine(
                 url.set(drivername="postgresql+psycopg"), pool_size=4, max_overflow=-1, hide_parameters=True
@@ -148,6 +207,16 @@ class PostgresDatabase:
                 code="library-missing",
                 hint="pip install 'werk[postgres]'",
             ) from missing
+
+    def look(self) -> None:
+        with self.reading() as connection:
+            cursor = cursor_of(connection)
+            cursor.execute(
+                "SELECT current_setting('transaction_read_only') = 'on' "
+                "OR NOT coalesce(has_table_privilege(to_regclass('facts'), 'INSERT'), true)"
+            )
+            if cursor.fetchone()[0]:
+                self.sealed = self.sealed or _read_only("")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -161,6 +230,7 @@ class PostgresDatabase:
 
     @contextmanager
     def writing(self, *, ordered: bool = True) -> Iterator[Connection]:
+        _check_open(self)
         with _translated(self.engine), self.engine.connect() as connection, _committed(connection):
             if ordered:
                 cursor_of(connection).execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
@@ -177,14 +247,14 @@ class PostgresDatabase:
         self.engine.dispose()
 
 
-def connect(url: str) -> Database:
+def connect(url: str, *, read_only: bool = False) -> Database:
     """The database an URL names: `sqlite:///path` or `postgresql://...` (any driver suffix is ours to choose)."""
     file = _FILE.fullmatch(url)
     if file and file[1] != ":memory:":
-        return SqliteDatabase(Path(file[1]))
+        return SqliteDatabase(Path(file[1]), read_only=read_only)
     parsed = _parsed(url)
     if parsed.drivername.split("+")[0] in ("postgresql", "postgres"):
-        return PostgresDatabase(parsed)
+        return PostgresDatabase(parsed, read_only=read_only)
     raise InputError(
         f"A journal cannot live in '{parsed.drivername}'.",
         code="journal-url",
@@ -203,10 +273,29 @@ def _parsed(url: str) -> URL:
         ) from None
 
 
-def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")
+def _open_sqlite(path: Path, how: str = "mode=rwc") -> sqlite3.Connection:
+    address = f"file:{quote(os.path.abspath(path))}?{how}"
+    return sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None, timeout=60.0, cached_statements=512)
+
+
+def _set_pragmas(connection: sqlite3.Connection, *pragmas: str) -> sqlite3.Connection:
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except sqlite3.Error:
+        connection.close()  # the error's frames would keep the file open
+        raise
+    return connection
+
+
+def _read_only(place: str) -> InputError:
+    said = f"The journal{place} cannot be written: this user may only read it, or this command only reads."
+    return InputError(said, code="journal-unwritable", hint="Check path and rights.")
+
+
+def _check_open(database: Database) -> None:
+    if database.sealed is not None:
+        raise database.sealed
 
 
 @contextmanager

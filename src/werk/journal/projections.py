@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Table
@@ -248,7 +248,10 @@ class Applier:
         found: dict[Key, dict[str, Stored]] = {}
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
-            self._cursor.execute(_select_open(shape.name, shape.columns, size, len(chunk), self._mark), list(chain(*chunk)))
+            self._cursor.execute(
+                _select_open(shape.name, shape.columns, size, len(chunk), self._mark),
+                [value for key in chunk for value in (*key, *key)],
+            )
             found.update((tuple(row[:size]), dict(zip(names, row[size:], strict=True))) for row in self._cursor.fetchall())
         return found
 
@@ -289,8 +292,10 @@ def _statement(name: str, verb: Verb, keys: tuple[str, ...], values: tuple[str, 
 
 @lru_cache(512)
 def _select_open(name: str, columns: tuple[str, ...], size: int, count: int, mark: str) -> str:
-    # A list of row values would be shorter, and makes SQLite read the whole table.
-    anyone = " OR ".join([f"({_where(columns[:size], mark)})"] * count)
+    # A list of row values would be shorter, and makes SQLite read the whole table. An open row is its key's newest: asked for
+    # by the end of the primary key, it is found in one step, however many versions the key has had.
+    newest = f"valid_from = (SELECT max(valid_from) FROM p_{name} WHERE {_where(columns[:size], mark)})"
+    anyone = " OR ".join([f"({_where(columns[:size], mark)} AND {newest})"] * count)
     return f"SELECT {_names(columns)} FROM p_{name} WHERE ({anyone}) AND valid_to IS NULL"
 
 

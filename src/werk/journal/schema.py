@@ -21,31 +21,71 @@ _FACT_FIELDS = tuple(FACTS.c[name] for name in Fact.__dataclass_fields__)
 
 @dataclass(slots=True)
 class State:
-    """The journal's id, and the projections as this process last saw them: name to shape, as canonical JSON."""
+    """The journal's id, and the projections as this process last saw them: name to shape, as canonical JSON.
+
+    `stale` are those that a journal which can only be read does not hold as they are declared.
+    """
 
     journal: str
     wanted: str
     seen: str
+    stale: frozenset[str] = frozenset()
 
 
-def opened(database: Database, shapes: Shapes) -> State:
-    """Make the tables when they are missing, check the schema number, bring the projections up to date."""
+def opened(database: Database, shapes: Shapes, met: str | None = None) -> State:
+    """Make the tables when they are missing, check the schema number, bring the projections up to date.
+
+    Nothing is made where this machine has `met` a journal before: then it is gone, which is not the same as new.
+    """
     wanted = canonical_json({name: shape_of(shape.projection) for name, shape in shapes.by_name.items()})
+    database.look()
     found = read_meta(database)
     if not found:
+        _check_new(database, met)
         found = created(database)
     check_schema(found)
-    state = State(found["journal"], wanted, "")
-    if covers(found["projections"], wanted):
-        state.seen = found["projections"]
-        return state
-    with database.writing() as connection:
-        _bring_up(database, connection, shapes, state, keep=True)
+    state = State(found["journal"], wanted, found["projections"])
+    if database.sealed:
+        state.stale = stale(found["projections"], wanted)
+    elif found["projections"] != wanted and stale(current_of(found["projections"]), wanted):
+        with database.writing() as connection:
+            _bring_up(database, connection, shapes, state, keep=True)
     return state
 
 
-def covers(current: str, wanted: str) -> bool:
-    return current == wanted or json.loads(wanted).items() <= json.loads(current).items()
+def _check_new(database: Database, met: str | None) -> None:
+    if met is not None or table_exists(database, FACTS):
+        raise Tampered(
+            f"The journal {database.address} {'is gone' if met is None else f'was {met} and is gone'} (table meta is empty).",
+            code="journal-gone",
+            hint="Restore a backup. Begun anew on purpose? Take its lines out of WERK_HOME/heads/places.jsonl.",
+        )
+    if database.sealed:
+        raise InputError(f"There is no journal at {database.address}.", code="journal-missing", hint="Check the URL.")
+
+
+def current_of(projections: str) -> str:
+    """What meta says of the projections that are up to date, checked to be an object of texts."""
+    try:
+        found = json.loads(projections)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Tampered(
+            "The journal's list of projections is not the JSON that was written (table meta, key projections).",
+            code="journal-damaged",
+            hint="Run `werk audit verify`, then restore a backup.",
+        )
+    return projections
+
+
+def stale(projections: str, wanted: str) -> frozenset[str]:
+    """Those of the wanted projections that are not up to date; all of them when nobody can tell."""
+    try:
+        current = json.loads(current_of(projections))
+    except Tampered:
+        current = {}
+    return frozenset(name for name, shape in json.loads(wanted).items() if current.get(name) != shape)
 
 
 def check_schema(found: dict[str, str]) -> None:
@@ -74,7 +114,7 @@ def reconcile(database: Database, connection: Connection, shapes: Shapes, state:
 
 def _bring_up(database: Database, connection: Connection, shapes: Shapes, state: State, *, keep: bool) -> None:
     """Rebuild every projection that is stale; forget the ones this process does not know unless `keep`."""
-    current = json.loads(connection.execute(select(META.c.value).where(META.c.key == "projections")).scalar_one())
+    current = json.loads(current_of(_read(connection)["projections"]))
     wanted = json.loads(state.wanted)
     stale = [shape for name, shape in shapes.by_name.items() if current.get(name) != wanted[name]]
     rebuild(database, connection, stale, fresh=True)

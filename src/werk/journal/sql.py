@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Connection
 
-from werk.core.journal import Fact, Lease, NewFact, Point, Projection
+from werk.core.canonical import JSON
+from werk.core.journal import Fact, Lease, NewFact, Point, Projection, Row
 from werk.journal import leases, schema
 from werk.journal.database import Database, connect, cursor_of
 from werk.journal.past import PastReader, past
+from werk.journal.places import known
 from werk.journal.points import add_points, points
 from werk.journal.projections import Shapes
 from werk.journal.reading import SqlReader
@@ -52,6 +54,20 @@ class SqlJournal(SqlReader):
     def bound_to(self, *, project: str | None = None, actor: str | None = None) -> SqlJournal:
         """The same journal on the same connections for another project or actor."""
         return SqlJournal(self.database, self.shapes, self.state, self.outside, project or self.project, actor or self.actor)
+
+    def rows(
+        self,
+        projection: str,
+        where: Mapping[str, JSON | Sequence[JSON]] | None = None,
+        *,
+        order: Sequence[str] = (),
+        limit: int | None = None,
+        history: bool = False,
+    ) -> list[Row]:
+        """Where a projection is out of date and cannot be written, its rows are replayed from the facts."""
+        if projection in self.state.stale:
+            return self.at(self.head().seq).rows(projection, where, order=order, limit=limit, history=history)
+        return super().rows(projection, where, order=order, limit=limit, history=history)
 
     def append(self, facts: Sequence[NewFact], *, lease: Lease | None = None) -> list[Fact]:
         with self.write(lease=lease) as writer:
@@ -136,13 +152,20 @@ def open_journal(
     heads_dir: Path | None = None,
     sign: Sign | None = None,
     verify_key: bytes | None = None,
+    read_only: bool = False,
 ) -> SqlJournal:
     """Open the journal at `sqlite:///path` or `postgresql://...`, making it when it is not there.
+
+    Nothing is made, written or brought up to date with `read_only`, or where this user may only read.
 
     `projections` are all that this process knows: one it lacks is rebuilt by the next process that has it. `sign` signs
     bytes with the Ed25519 key whose public half is `verify_key` (32 raw bytes); `heads_dir` holds the signed heads.
     """
     shapes = Shapes(projections)
-    database = connect(url)
-    state = schema.opened(database, shapes)
+    database = connect(url, read_only=read_only)
+    met = known(heads_dir).get((database.address, project))
+    with ExitStack() as undo:
+        undo.callback(database.close)
+        state = schema.opened(database, shapes, met.journal if met else None)
+        undo.pop_all()
     return SqlJournal(database, shapes, state, Outside(heads_dir, sign, verify_key), project, actor)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
+from werk.core.errors import InputError, Tampered
 from werk.core.journal import Damage, Fact, Row, Verification
 from werk.journal import schema
 from werk.journal.chain import GENESIS, fact_hash
@@ -16,7 +18,8 @@ from werk.journal.heads import check_heads
 from werk.journal.projections import Replayed, Shape, Shapes
 from werk.journal.reading import parsed
 from werk.journal.sql import SqlJournal
-from werk.journal.tables import FACT_COLUMNS
+from werk.journal.structure import structure_damages, unreadable
+from werk.journal.tables import FACT_COLUMNS, FACTS, META, METADATA
 
 ERASED = "body.erased"
 _PAGE = 2000
@@ -24,20 +27,42 @@ _HEADER = ("seq", "project", "at", "actor", "kind", "subject", "run", "v", "body
 
 
 def verify(journal: SqlJournal, *, public_key: bytes | None = None) -> Verification:
-    """Re-hash every fact of every project, replay every projection, check every signed head.
+    """Re-hash every fact of every project, replay every projection, check every signed head; nothing is written.
 
     All is read in one snapshot, so facts appended meanwhile do no harm.
     """
-    walk = _Walk(journal.shapes)
+    walk, shapes = _Walk(journal.shapes), journal.shapes.by_name
     with journal.database.snapshot() as connection:
-        for row in stored_facts(cursor_of(connection), journal.database.mark):
-            walk.check(row)
-        damages = walk.finish()
-        for shape in journal.shapes.by_name.values():
-            damages += _projection_damages(connection, shape, walk.replayed)
-    outside = journal.outside
-    heads, wrong = check_heads(outside.heads_dir, journal.id, public_key or outside.verify_key, walk.hashes)
-    return Verification(walk.count, heads, tuple(damages + wrong))
+        meta, stale = _meta(connection, journal.state.wanted)
+        old = [shape for name, shape in shapes.items() if name in stale]
+        kept = [shape for name, shape in shapes.items() if name not in stale]
+        gone = structure_damages(connection, [*METADATA.sorted_tables, *(shape.table for shape in kept)])
+        closed = unreadable(gone)
+        if FACTS.name not in closed:
+            for row in stored_facts(cursor_of(connection), journal.database.mark):
+                walk.check(row)
+        damages = [*meta, *gone, *walk.finish()]
+        for shape in kept:
+            if not closed & {FACTS.name, shape.table.name}:
+                damages += _projection_damages(connection, shape, walk.replayed)
+    heads = check_heads(journal, public_key or journal.outside.verify_key, walk.hashes)
+    return Verification(walk.count, heads.heads, (*damages, *heads.damages), (*map(_not_compared, old), *heads.notes))
+
+
+def _meta(connection: Connection, wanted: str) -> tuple[list[Damage], frozenset[str]]:
+    """What is wrong with meta, and which projections it says are out of date: those are made anew before they are read."""
+    if not inspect(connection).has_table(META.name):
+        return [], frozenset()
+    said = connection.execute(select(META.c.value).where(META.c.key == "projections")).scalar()
+    try:
+        schema.current_of(str(said))
+    except Tampered as wrong:
+        return [Damage(META.name, "key=projections", "value", wrong.message)], frozenset()
+    return [], schema.stale(str(said), wanted)
+
+
+def _not_compared(shape: Shape) -> str:
+    return f"The table {shape.table.name} is out of date and was not compared: the next command that writes makes it anew."
 
 
 def replay(journal: SqlJournal) -> dict[str, list[Row]]:
@@ -58,12 +83,28 @@ def stored_facts(cursor: Cursor, mark: str) -> Iterator[Sequence[Any]]:
     sql = f"SELECT {', '.join(FACT_COLUMNS)} FROM facts WHERE seq > {mark} ORDER BY seq LIMIT {_PAGE}"
     last = -(2**62)
     while True:
-        cursor.execute(sql, (last,))
-        rows = cursor.fetchall()
+        rows = _fetched(cursor, sql, (last,))
         yield from rows
         if len(rows) < _PAGE:
             return
         last = rows[-1][0]
+
+
+def _fetched(cursor: Cursor, sql: str, values: Sequence[object] = ()) -> Sequence[Any]:
+    """All rows of a question; bytes that are no UTF-8 are escaped where SQLite has let them in, so that they can be named."""
+    try:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+    except sqlite3.OperationalError as broken:
+        if "decode" not in str(broken):
+            raise
+    connection: sqlite3.Connection = cursor.connection  # type: ignore[attr-defined]  # only SQLite's comes here
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+    try:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+    finally:
+        connection.text_factory = str
 
 
 class _Walk:
@@ -103,10 +144,12 @@ class _Walk:
     def _link(self, seq: int, prev_hash: str, at: object) -> None:
         if seq != self._seq + 1:
             gap = f"seq={self._seq + 1}" if seq == self._seq + 2 else f"seq={self._seq + 1}..{seq - 1}"
-            self._damages.append(Damage("facts", gap, "seq", f"Facts are missing or out of place before fact {seq}."))
+            said = f"Facts of the table facts are missing or out of place before fact {seq} ({gap})."
+            self._damages.append(Damage("facts", gap, "seq", said))
         elif prev_hash != self._hash:
             self._add(seq, "prev_hash", "It does not follow the fact before it (whose `hash` may have been changed)")
-            self._damages.append(Damage("facts", f"seq={self._seq}", "hash", f"Fact {seq} does not name this fact's hash."))
+            said = f"Fact {seq} of the table facts does not name the hash of fact {self._seq}."
+            self._damages.append(Damage("facts", f"seq={self._seq}", "hash", said))
         if not isinstance(at, int) or at < self._at:
             self._add(seq, "at", "Its time is earlier than its predecessor's")
 
@@ -133,7 +176,7 @@ class _Walk:
             if kind == ERASED:
                 self._named.add((read["seq"], project))
             self.replayed.add(self._shapes.ops(fact))
-        except (ValueError, TypeError, KeyError, AttributeError) as broken:
+        except (InputError, ValueError, TypeError, KeyError, AttributeError) as broken:
             self._add(seq, "body", f"It cannot be replayed ({type(broken).__name__})")
 
     def finish(self) -> list[Damage]:
@@ -143,14 +186,12 @@ class _Walk:
         return self._damages
 
     def _add(self, seq: int, column: str, sentence: str) -> None:
-        self._damages.append(Damage("facts", f"seq={seq}", column, f"{sentence} (fact {seq})."))
+        self._damages.append(Damage("facts", f"seq={seq}", column, f"{sentence} (table facts, fact {seq})."))
 
 
 def _projection_damages(connection: Connection, shape: Shape, replayed: Replayed) -> list[Damage]:
     """Every row and column in which the stored table differs from the replayed one."""
-    table, size = shape.table.name, len(shape.key_columns)
-    if not inspect(connection).has_table(table):
-        return [Damage(table, "table", "", f"The table {table} is gone.")]
+    size = len(shape.key_columns)
     wanted = {row: row for row in replayed.rows(shape)}
     others = [found for found in _stored_rows(cursor_of(connection), shape) if not _taken(wanted, found)]
     at = shape.columns.index("valid_from") if shape.history else None
@@ -170,20 +211,23 @@ def _taken(wanted: dict[tuple[Any, ...], tuple[Any, ...]], found: tuple[Any, ...
 
 def _stored_rows(cursor: Cursor, shape: Shape) -> Iterator[tuple[Any, ...]]:
     names = ", ".join(f'"{name}"' for name in shape.columns)
-    cursor.execute(f"SELECT {names} FROM {shape.table.name}")
-    while rows := cursor.fetchmany(_PAGE):
-        yield from map(tuple, rows)
+    return map(tuple, _fetched(cursor, f"SELECT {names} FROM {shape.table.name}"))
 
 
 def _row_damages(shape: Shape, found: Sequence[Any] | None, wanted: Sequence[Any] | None) -> Iterator[Damage]:
     table, where = shape.table.name, _where(shape, found if found is not None else wanted or ())
-    if found is None or wanted is None:
-        what = "The facts know this row, the table does not" if found is None else "No fact knows this row"
-        yield Damage(table, where, ", ".join(shape.identity), f"{what} ({where}).")
+    if wanted is None:
+        yield Damage(table, where, ", ".join(shape.identity), f"No fact knows this row of the table {table} ({where}).")
+        return
+    seq = wanted[shape.columns.index("seq")]
+    if found is None:
+        said = f"The table {table} lacks a row that fact {seq} wrote ({where})."
+        yield Damage(table, where, ", ".join(shape.identity), said)
         return
     for name, stored, value in zip(shape.columns, found, wanted, strict=True):
         if stored != value or type(stored) is not type(value):
-            yield Damage(table, where, name, f"The facts say something else about {name} ({where}).")
+            said = f"The column {name} of the table {table} is not what the facts up to {seq} say ({where})."
+            yield Damage(table, where, name, said)
 
 
 def _identity(row: Sequence[Any], size: int, at: int | None) -> tuple[Any, ...]:
@@ -192,4 +236,5 @@ def _identity(row: Sequence[Any], size: int, at: int | None) -> tuple[Any, ...]:
 
 def _where(shape: Shape, row: Sequence[Any]) -> str:
     by_name = dict(zip(shape.columns, row, strict=True))
-    return ", ".join(f"{name}={by_name[name]}" for name in shape.identity)
+    text = ", ".join(f"{name}={by_name[name]}" for name in shape.identity)
+    return text.encode(errors="backslashreplace").decode()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from werk.core.canonical import JSON, canonical_json
-from werk.core.errors import Failed, InputError
+from werk.core.errors import Failed, InputError, Tampered
 from werk.core.journal import Fact, NewFact
 from werk.journal.chain import GENESIS, SALT_BYTES, body_hash, fact_hash
 from werk.journal.database import Cursor, Database, cursor_of
@@ -75,7 +75,11 @@ def tail_of(database: Database, cursor: Cursor) -> tuple[Tail, str]:
         f"SELECT f.seq, f.hash, f.at, {database.clock}, m.value FROM meta m "
         "LEFT JOIN (SELECT seq, hash, at FROM facts ORDER BY seq DESC LIMIT 1) f ON 1 = 1 WHERE m.key = 'projections'"
     )
-    seq, last, at, clock, current = cursor.fetchone()
+    found = cursor.fetchone()
+    if found is None:
+        said = "The journal's meta table is damaged (table meta, key projections)."
+        raise Tampered(said, code="journal-damaged", hint="Restore a backup.")
+    seq, last, at, clock, current = found
     now = time.time_ns() // 1000 if clock is None else int(clock)
     return Tail(seq or 0, last or GENESIS, max(now, at or 0)), current
 

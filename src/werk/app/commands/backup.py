@@ -58,7 +58,7 @@ def restore(source: Path, target: Path | None, replace: bool, profile: str | Non
     with _unfinished(place) as folder:
         of.place_code(archive, folder)
         settings = load_settings(folder, profile or archive.about.profile)
-        aside = _placed(archive, settings, replace)
+        aside = _placed(archive, settings, replace, place)
     session = open_session(place, profile or archive.about.profile)
     try:
         of.declare(session.p, archive, aside)
@@ -71,12 +71,19 @@ def restore(source: Path, target: Path | None, replace: bool, profile: str | Non
     return Answer(record=record, text="\n".join([*lines, "  next: werk audit verify"]))
 
 
-def _placed(archive: of.Archive, settings: Settings, replace: bool) -> Path | None:
+def _placed(archive: of.Archive, settings: Settings, replace: bool, place: Path) -> Path | None:
     of.place_keys(archive, cast("KeyStore", built(settings, "key_store")))
     tables = cast("TableStore", built(settings, "table_store"))
     of.place_stores(archive, tables, objects(settings), _progress())
-    _, aside = of.place_journal(archive, settings.journal_url, settings.home / "heads", replace=replace)
+    at_last = _moved(settings.journal_url, settings.project.root, place)
+    _, aside = of.place_journal(archive, settings.journal_url, settings.home / "heads", replace=replace, address=at_last)
     return aside
+
+
+def _moved(url: str, folder: Path, place: Path) -> str | None:
+    """Where a journal file in the unfinished folder will lie; None for one that lies elsewhere."""
+    path = Path(url.removeprefix("sqlite:///"))
+    return str(place / path.relative_to(folder)) if path.is_relative_to(folder) else None
 
 
 @contextmanager

@@ -20,7 +20,7 @@ PIPELINE = "deployment"
 
 def deploy(version: str, project: Path | None, profile: str | None) -> Answer:
     """By the project's own `deployment` pipeline where it has one: what its authors check is checked here too."""
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         mv = registry.resolve(session.p, version)
         check_deployable(session.p, mv)
         run = _by_pipeline(session, mv) if _has_pipeline(session) else None
@@ -43,7 +43,7 @@ def _by_pipeline(session: Session, mv: ModelVersion) -> str:
 
 
 def rollback(model: str, comment: str, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         deployment = roll_back(session.p, model, session.p.project.root / SERVING, comment)
         newest = _newest(session, model)
         drain(session)

@@ -9,7 +9,7 @@ from pathlib import Path
 from werk import journal
 from werk.app.answers import Answer
 from werk.app.commands.table_audit import chosen, with_tables
-from werk.app.wiring import Session, opened
+from werk.app.wiring import Session, onlooker, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Verification
 from werk.data import Which, audit
@@ -76,8 +76,9 @@ def _source(origin: Origin) -> str:
 
 
 def verify(project: Path | None, profile: str | None, tables: str = "all") -> Answer:
+    """Nothing is written: the evidence is the same after it as before."""
     which = chosen(tables)
-    with opened(project, profile) as session:
+    with onlooker(project, profile) as session:
         return audited(session, which)
 
 
@@ -87,15 +88,18 @@ def audited(session: Session, which: Which = "all") -> Answer:
     checked = audit(session.p, which) if found.ok else None
     objects = tuple(damaged(session.p)) if found.ok else ()
     whole = found if checked is None else replace(found, damages=(*checked.damages, *objects))
-    return with_tables(verdict(whole), checked)
+    head = session.journal.head() if found.facts else None
+    answer, at = verdict(whole), {"seq": head.seq, "hash": head.hash} if head else None
+    return with_tables(replace(answer, record={**(answer.record or {}), "journal": session.journal.id, "head": at}), checked)
 
 
 def verdict(found: Verification) -> Answer:
     """What an audit found, as it is printed."""
     damages = [{"table": d.table, "where": d.where, "column": d.column, "sentence": d.sentence} for d in found.damages]
-    record = {"ok": found.ok, "facts": found.facts, "heads": found.heads, "damages": damages}
+    record = {"ok": found.ok, "facts": found.facts, "heads": found.heads, "damages": damages, "notes": list(found.notes)}
+    notes = [f"  note: {said}" for said in found.notes]
     if found.ok:
         text = f"holds: {found.facts} facts in one chain, {found.heads} signed heads, every projection equals its replay"
-        return Answer(record=record, text=text)
+        return Answer(record=record, text="\n".join([text, *notes]))
     lines = [f"DAMAGED: {len(damages)} place(s) are not what was written", *(f"  {d.sentence}" for d in found.damages[:20])]
-    return Answer(record=record, text="\n".join(lines), exit_code=1)
+    return Answer(record=record, text="\n".join([*lines, *notes]), exit_code=1)

@@ -47,7 +47,7 @@ _NOT_LENT = (TOKEN, "WERK_PROFILE")
 
 def rebuild(version: str, verify: bool, project: Path | None, profile: str | None) -> Answer:
     mv = ModelVersion.parse(version)
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         found = _rebuilt(session, mv, altered() if verify else [], _stored(session, mv) if verify else [])
         body: dict[str, JSON] = {"outcome": found.outcome, "rebuilt": found.rebuilt, "causes": list(found.causes)}
         session.p.journal.append([NewFact("model.rebuilt", version, body)])

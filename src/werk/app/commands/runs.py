@@ -35,7 +35,7 @@ _CHAMPION = "@champion"
 
 
 def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         checked_triggers(session)
         id = start(session, pipeline, _pairs(given), fresh=fresh)
         drive(session, pipeline, id)
@@ -44,7 +44,7 @@ def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, 
 
 
 def resume(run: str, project: Path | None, profile: str | None) -> Answer:
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         checked_triggers(session)
         found = run_row(session.p.journal, run)
         name = str(found["pipeline"])

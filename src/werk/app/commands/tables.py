@@ -14,7 +14,7 @@ from werk.data import Contract, Landing, load_contract
 
 def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
     data.check_table(table)
-    with opened(project, profile) as session:
+    with opened(project, profile, writes=True) as session:
         contract = contract_of(session, table)
         landing = data.land(session.p, table, source, contract=contract)
     record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}

@@ -13,7 +13,8 @@ from werk.core.platform import Platform
 from werk.core.ports.key_store import KeyStore, PortableKeys
 from werk.core.ports.object_store import ObjectStore
 from werk.core.ports.table_store import PhysicalTables, TableStore
-from werk.journal.heads import heads_file
+from werk.journal import places
+from werk.journal.database import connect
 from werk.pipelines.backup.archive import Archive
 from werk.pipelines.backup.take import CODE, KEY
 from werk.pipelines.steps import SERVING
@@ -69,30 +70,26 @@ def _place_object(objects: ObjectStore, key: str, data: bytes) -> None:
         raise InputError(f"There is already another object '{key}'.", code="object-exists", hint="Restore to an empty store.")
 
 
-def place_journal(archive: Archive, url: str, heads_dir: Path, *, replace: bool) -> tuple[Head, Path | None]:
+def place_journal(
+    archive: Archive, url: str, heads_dir: Path, *, replace: bool, address: str | None = None
+) -> tuple[Head, Path | None]:
     """The journal and its signed heads; returns where this machine's own heads of it were set aside, if it had some.
 
-    Two copies of one journal that both go on would each make the other look forged: without `replace` that is `Refused`.
+    `address` is where the journal will lie when all is in its place. Where this machine keeps heads of the journal, or of
+    another one at that address, giving them up is asked for: without `replace` that is `Refused`.
     """
-    present = heads_file(heads_dir, archive.about.journal)
+    lies_at, id = address or connect(url).address, archive.about.journal
     aside = None
-    if present.exists():
+    if places.is_met(heads_dir, id, lies_at):
         if not replace:
             raise Refused(
                 "This machine keeps signed heads of this journal: its original may still be in use.",
                 code="restore-beside-original",
                 hint="If the original is gone, repeat with --replace; to try a restore beside it, set WERK_HOME to a new folder.",
             )
-        aside = _free(present)
-        present.rename(aside)
-    return journal.restore(archive.folder / "journal", url, heads_dir=heads_dir), aside
-
-
-def _free(path: Path) -> Path:
-    at = 1
-    while (free := path.with_name(f"{path.stem}.set-aside-{at}")).exists():
-        at += 1
-    return free
+        aside = places.set_aside(heads_dir, id, lies_at)
+    head = journal.restore(archive.folder / "journal", url, heads_dir=heads_dir, project=archive.about.project, address=lies_at)
+    return head, aside
 
 
 def declare(p: Platform, archive: Archive, aside: Path | None) -> None:
