@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def ingest(table: str, source: Path, project: Path | None, profile: str | None) 
 
 def contract_of(session: Session, table: str) -> Contract | None:
     path = session.p.project.root / "contracts" / f"{table}.yaml"
-    return load_contract(path) if path.is_file() else None
+    return load_contract(path) if os.path.lexists(path) else None
 
 
 def said(landing: Landing) -> list[str]:
