@@ -437,6 +437,18 @@ def test_an_adapter_that_is_none(project: Path, werk: Werk, use: str, says: str)
     assert says in said.err
 
 
+def test_a_landing_that_nothing_was_checked_of_says_so(project: Path, werk: Werk) -> None:
+    for _ in ("landed", "unchanged"):
+        said = werk("ingest", "raw.rides", "rides.csv")
+        assert said.code == 0
+        assert "no contract: nothing was checked\n  next: " in said.out
+        assert "contracts/raw.rides.yaml" in said.out
+    assert werk("ingest", "raw.rides", "rides.csv", "--json").value["contract_sha256"] is None
+    (project / "contracts" / "raw.rides.yaml").write_text(CONTRACT.format(column="km", type="number"))
+    assert "no contract" not in werk("ingest", "raw.rides", "rides.csv").out
+    assert werk("ingest", "raw.rides", "rides.csv", "--json").value["contract_sha256"]
+
+
 def test_a_contract_names_an_absent_column(landed: Path, werk: Werk) -> None:
     (landed / "contracts" / "raw.rides.yaml").write_text(CONTRACT.format(column="kmm", type="number"))
     assert_input(werk("ingest", "raw.rides", "rides.csv"), "column-missing", "'kmm'", "Did you mean 'km'?")

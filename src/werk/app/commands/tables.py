@@ -16,9 +16,18 @@ from werk.data import Contract, Landing, load_contract
 def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
     data.check_table(table)
     with opened(project, profile) as session:
-        landing = data.land(session.p, table, source, contract=contract_of(session, table))
+        contract = contract_of(session, table)
+        landing = data.land(session.p, table, source, contract=contract)
     record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}
-    return Answer(record=record, text="\n".join(said(landing)))
+    record["contract_sha256"] = contract.sha256 if contract else None
+    return Answer(record=record, text="\n".join([*said(landing), *([] if contract else _unchecked(table))]))
+
+
+def _unchecked(table: str) -> list[str]:
+    return [
+        "  no contract: nothing was checked",
+        f"  next: say what a row must be in contracts/{table}.yaml (ODCS 3.1, as in a project of `werk init`), and land it again",
+    ]
 
 
 def contract_of(session: Session, table: str) -> Contract | None:
