@@ -6,6 +6,7 @@ Most calls go through `werk.app.cli.main` in this process; whatever is killed, r
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -352,6 +353,107 @@ def test_files_that_cannot_be_landed(project: Path, werk: Werk) -> None:
     assert werk("tables", "--json").value == []
 
 
+def test_sources_that_are_no_files_are_not_waited_for(project: Path, werk: Werk) -> None:
+    os.mkfifo(project / "pipe.csv")
+    (project / "folder.csv").mkdir()
+    (project / "device.csv").symlink_to("/dev/zero")
+    (project / "self.csv").symlink_to("self.csv")
+    for name, kind in {
+        "pipe.csv": "a pipe",
+        "folder.csv": "a folder",
+        "device.csv": "a device",
+        "self.csv": "symbolic links",
+    }.items():
+        said = werk("ingest", "raw.rides", name)
+        assert_input(said, "source-unreadable", name, kind)
+
+
+def test_sources_without_a_column(project: Path, werk: Werk) -> None:
+    import polars as pl
+
+    pl.DataFrame().write_parquet(project / "void.parquet")
+    (project / "void.jsonl").write_text("{}\n")
+    (project / "void.csv").write_text("\n\n")
+    for name in ("void.parquet", "void.jsonl", "void.csv"):
+        assert_input_of_any_code(werk("ingest", "raw.rides", name))
+    assert werk("tables", "--json").value == []
+
+
+@pytest.mark.parametrize("harm", ["grown", "replaced"])
+def test_a_source_that_changes_while_it_is_read_is_not_landed(
+    project: Path, werk: Werk, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The read itself is the real one; right after it another writer comes."""
+    read = Path.read_bytes
+
+    def and_then(path: Path) -> bytes:
+        data = read(path)
+        if harm == "grown" and path.name == "rides.csv":
+            path.write_bytes(data + b"50,50.5\n")
+        elif path.name == "rides.csv":
+            (project / "next").write_bytes(data)
+            (project / "next").replace(path)
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", and_then)
+        assert_input(werk("ingest", "raw.rides", "rides.csv"), "source-changing", "changed while it was read")
+    assert werk("tables", "--json").value == []
+    assert werk("ingest", "raw.rides", "rides.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ingest", "raw.rides", "rides.csv", "--project", "loop"), ("init", "loop"), ("backup", "loop"), ("restore", "loop"),
+        ("ingest", "raw.rides", "loop"), ("predict", "m:1", "loop"),
+    ],
+)  # fmt: skip
+def test_a_link_that_goes_in_circles_is_a_sentence(project: Path, werk: Werk, words: tuple[str, ...]) -> None:
+    (project / "loop").symlink_to("loop")
+    said = werk(*words)
+    assert said.code in (1, 2), said.err
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    assert "\n  next: " in said.err
+
+
+def test_a_contract_that_is_a_broken_link_is_not_taken_for_none(project: Path, werk: Werk) -> None:
+    (project / "contracts" / "raw.rides.yaml").symlink_to("gone.yaml")
+    assert_input(werk("ingest", "raw.rides", "rides.csv"), "contract-missing", "raw.rides.yaml")
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        ("os:system", "it is no class"),
+        ("pathlib:Path", "it has no method"),
+        (":x", "cannot be found"),
+        (".os:system", "cannot be found"),
+        ("os:", "cannot be found"),
+        ("os:nothing", "cannot be found"),
+        ("no_such_module:X", "needs 'no_such_module'"),
+    ],
+)
+def test_an_adapter_that_is_none(project: Path, werk: Werk, use: str, says: str) -> None:
+    (project / "werk.toml").write_text(SETTINGS + f'[table_store]\nuse = "{use}"\n')
+    said = werk("ingest", "raw.rides", "rides.csv")
+    assert_input_of_any_code(said)
+    assert says in said.err
+
+
+def test_a_landing_that_nothing_was_checked_of_says_so(project: Path, werk: Werk) -> None:
+    for _ in ("landed", "unchanged"):
+        said = werk("ingest", "raw.rides", "rides.csv")
+        assert said.code == 0
+        assert "no contract: nothing was checked\n  next: " in said.out
+        assert "contracts/raw.rides.yaml" in said.out
+    assert werk("ingest", "raw.rides", "rides.csv", "--json").value["contract_sha256"] is None
+    (project / "contracts" / "raw.rides.yaml").write_text(CONTRACT.format(column="km", type="number"))
+    assert "no contract" not in werk("ingest", "raw.rides", "rides.csv").out
+    assert werk("ingest", "raw.rides", "rides.csv", "--json").value["contract_sha256"]
+
+
 def test_a_contract_names_an_absent_column(landed: Path, werk: Werk) -> None:
     (landed / "contracts" / "raw.rides.yaml").write_text(CONTRACT.format(column="kmm", type="number"))
     assert_input(werk("ingest", "raw.rides", "rides.csv"), "column-missing", "'kmm'", "Did you mean 'km'?")
@@ -383,7 +485,9 @@ def test_an_empty_table(project: Path, werk: Werk) -> None:
         assert werk("run", "rides", "--json").value["status"] == "finished"
 
 
-@pytest.mark.parametrize("table", ["rides", "raw/../rides", "RAW.rides", "", "raw.rides.more", "raw.rides;drop"])
+@pytest.mark.parametrize(
+    "table", ["rides", "raw/../rides", "RAW.rides", "", "raw.rides.more", "raw.rides;drop", "raw." + "r" * 260, "raw.r\u0301ides"]
+)
 def test_a_table_name_that_is_none(project: Path, werk: Werk, table: str) -> None:
     assert_input_of_any_code(werk("ingest", table, "rides.csv"))
 

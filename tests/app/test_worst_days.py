@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import random
 import re
 import select
 import shutil
@@ -310,6 +311,35 @@ def test_a_full_disk_is_said_and_after_making_room_all_goes_on(
     assert case.werk(*(["resume", newest["run"]] if status else words)).code == 0
     assert all(run["status"] == "finished" for run in case.runs())
     assert case.is_sound()
+
+
+def test_a_full_disk_under_a_landing_leaves_the_version_before(small_disk: SmallDisk) -> None:
+    case, rng = small_disk.case, random.Random(1)  # rows that do not compress
+    pl.DataFrame({"id": range(100_000), "km": [rng.random() for _ in range(100_000)]}).write_parquet(case.root / "big.parquet")
+    for leave_kb in (60, 600):
+        small_disk.fill(leave_kb)
+        assert_said(case.werk("ingest", "raw.rides", "big.parquet"), (1,), "[disk-full]")
+        small_disk.make_room()
+        [row] = case.werk("tables", "--json").value
+        assert (row["version"], row["rows"], case.is_sound()) == (0, 50, True)
+        assert len(list((case.root / "lake").rglob("*.parquet"))) == 1
+    assert case.werk("ingest", "raw.rides", "big.parquet").code == 0
+    assert case.werk("sql", "select count(*) as n from raw.rides", "--json").value == [{"n": 100_000}]
+    assert case.is_sound()
+
+
+@pytest.mark.parametrize("leave_kb", [0, 400])
+def test_a_full_disk_under_init_leaves_nothing(small_disk: SmallDisk, leave_kb: int) -> None:
+    case = small_disk.case
+    (case.root / "empty").mkdir()
+    small_disk.fill(leave_kb)
+    for name in ("fresh", "empty"):
+        assert_said(case.werk("init", name), (1,), "[disk-full]", name)
+    small_disk.make_room()
+    assert sorted(path.name for path in case.root.glob("*") if path.is_dir()) == [".werk", "empty", "lake"]
+    assert list((case.root / "empty").iterdir()) == []
+    assert case.werk("init", "empty").code == 0
+    assert (case.root / "empty" / "werk.toml").is_file()
 
 
 def test_a_full_disk_under_the_prediction_log(small_disk: SmallDisk) -> None:

@@ -122,3 +122,37 @@ def test_a_query_that_cannot_be_run_says_why(p: Platform, query: str, says: str)
         sql(p, query)
     assert says in caught.value.message
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("query", "where", "words"),
+    [
+        ("select window from raw.w", "line 1, character 15", ['"window"']),
+        ('select ok,\n Window, "order" from raw.w', "line 2, character 8", ['"window"']),
+        ("select ok, window, order from raw.w", "line 1, character 18", ['"order"', '"window"']),
+        ("select 'größe', window from raw.w", "line 1, character 24", ['"window"']),
+        ("select user from raw.w where", "", []),
+        ("selekt ok from raw.w", "line 1, character 1", []),
+        ("select table from journal.things", "line 1, character 8", ['"table"']),
+    ],
+)
+def test_a_column_that_is_a_word_of_sql_is_told_when_the_parser_stops(
+    p: Platform, query: str, where: str, words: list[str]
+) -> None:
+    write(p, "raw.w", pl.DataFrame({"window": [1], "order": [2], "ok": [3]}), mode="replace")
+    beside = {"journal.things": lambda: pl.DataFrame({"table": ["t"]}), "journal.never": _never}
+    with pytest.raises(InputError) as wrong:
+        sql(p, query, beside=beside)
+    assert wrong.value.code == "sql-wrong"
+    assert where in wrong.value.message
+    assert [word for word in words if word not in wrong.value.hint] == []
+    assert ("of SQL" in wrong.value.hint) is bool(words)
+
+
+def _never() -> pl.DataFrame:
+    raise AssertionError("no query names it")
+
+
+def test_a_column_that_is_a_word_of_sql_is_read_in_quotes(p: Platform) -> None:
+    write(p, "raw.w", pl.DataFrame({"window": [1]}), mode="replace")
+    assert sql(p, 'select "window" from raw.w').rows() == [(1,)]

@@ -16,8 +16,9 @@ import werk
 from werk.adapters.table_store.memory import MemoryTableStore
 from werk.core.nouns import Actor, Project
 from werk.core.platform import Platform
-from werk.data import Pinned
+from werk.data import PROJECTIONS, Pinned, write
 from werk.features import Features, FeatureView
+from werk.journal import open_journal
 
 OURS = str(Path(werk.__file__).parent)
 WEATHER = FeatureView("weather", entity="origin", table="raw.weather", event_time="at", features=["temp"], ttl=timedelta(hours=3))
@@ -68,15 +69,18 @@ def joins(tables: Pinned) -> pl.LazyFrame:
 @pytest.mark.parametrize("ask", [scans, indexes, joins])
 def test_a_training_step_is_at_most_four_frames_from_the_store(ask: Callable[[Pinned], pl.LazyFrame], tmp_path: Path) -> None:
     store = Watched()
-    store.write("raw.weather", pl.DataFrame({"origin": ["JFK"], "at": [DAY], "temp": [20.5]}))
     missing: Any = None
-    ports = dict.fromkeys(("journal", "object_store", "key_store", "identity", "meter"), missing)
+    ports = dict.fromkeys(("object_store", "key_store", "identity", "meter"), missing)
+    journal = open_journal(f"sqlite:///{tmp_path}/journal.db", project="prj_t", actor="act_t", projections=PROJECTIONS)
     actor, project = Actor("act_t", "t", "local"), Project("prj_t", "t", tmp_path)
-    p = Platform(project=project, actor=actor, stage="test", table_store=cast("Any", store), model_format={}, **ports)
+    bound = {"journal": journal, "table_store": cast("Any", store), "model_format": cast("Any", {})}
+    p = Platform(project=project, actor=actor, stage="test", **bound, **ports)
+    write(p, "raw.weather", pl.DataFrame({"origin": ["JFK"], "at": [DAY], "temp": [20.5]}))
 
     def step_body(tables: Pinned) -> pl.DataFrame:
         return ask(tables).collect()
 
     assert step_body(Pinned(p, {"raw.weather": 0})).height == 1
+    journal.close()
     assert store.depths
     assert max(store.depths) <= 4

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from werk.core.errors import Failed, StepFailed, WerkError, disk_full
+from werk.core.errors import Failed, InputError, StepFailed, WerkError, disk_full
 
 Row = Mapping[str, object]
 
@@ -37,8 +37,10 @@ def show(answer: Answer, *, as_json: bool) -> None:
         print("\n".join(f"{name:<16} {_cell(value)}" for name, value in answer.record.items()))
 
 
-def of_system(error: OSError) -> WerkError:
+def of_system(error: OSError | RuntimeError) -> WerkError:
     """What no room has put into words: the operating system's own, with the file it is about."""
+    if isinstance(error, RuntimeError):
+        return InputError(f"{error}.", code="link-circular", hint="Name the folder or file itself, or mend its symbolic link.")
     what = str(error.filename) if error.filename else "what was to be written"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(what)

@@ -49,8 +49,9 @@ def main() -> None:
         code = app(standalone_mode=False)
     except TyperException as wrong:
         sys.exit(_misused(wrong.format_message(), as_json))
-    except (WerkError, OSError) as error:
-        if "--debug" in sys.argv:
+    except (WerkError, OSError, RuntimeError) as error:
+        looped = isinstance(error, RuntimeError) and str(error).startswith("Symlink loop")  # pathlib's own, before Python 3.13
+        if "--debug" in sys.argv or (isinstance(error, RuntimeError) and not looped):
             raise
         known = error if isinstance(error, WerkError) else answers.of_system(error)
         answers.show_error(known, as_json=as_json)

@@ -36,6 +36,8 @@ _ELSEWHERE = {
     "rebuild-stopped": "The training could not be repeated.",
     "restore-unwritable": "The project cannot be restored there; the sentence says why.",
     "declared-malformed": "golden.toml or behaviour.toml is not written as it must be; the sentence says where.",
+    "link-circular": "A path goes through a symbolic link that leads back to itself.",
+    "table-tampered": "What lies in the table store is not what was written; the sentence names version and file.",
     "usage": "The command line cannot be understood so.",
 }
 Cells = Sequence[str]

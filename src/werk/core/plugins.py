@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from werk.core.errors import InputError, unknown
@@ -48,8 +48,7 @@ def build(port: str, use: str, settings: Mapping[str, object]) -> object:
     return built
 
 
-def _checked(port: str, use: str, load: object) -> type:
-    assert callable(load)
+def _checked(port: str, use: str, load: Callable[[], object]) -> type:
     try:
         cls = load()
     except ModuleNotFoundError as missing:
@@ -58,9 +57,24 @@ def _checked(port: str, use: str, load: object) -> type:
         raise InputError(
             f"{port} '{use}' needs '{missing.name}', which is not installed.", code="library-missing", hint=fix
         ) from missing
-    except AttributeError as absent:
+    except (AttributeError, ImportError, TypeError, ValueError, SyntaxError) as absent:
         raise InputError(
             f"{port} '{use}' cannot be found: {absent}.", code="adapter-unknown", hint="Check the module and class name."
         ) from absent
-    assert isinstance(cls, type)
+    if not isinstance(cls, type):
+        raise _unfit(port, use, f"it is no class but a {type(cls).__name__}")
+    lacking = [name for name in _promised(port) if not callable(getattr(cls, name, None))]
+    if lacking:
+        raise _unfit(port, use, f"it has no method '{lacking[0]}'")
     return cls
+
+
+def _promised(port: str) -> list[str]:
+    """The methods of a port: its Protocol is the class named like its module."""
+    protocol = getattr(importlib.import_module(f"werk.core.ports.{port}"), port.title().replace("_", ""))
+    return [name for name, member in vars(protocol).items() if inspect.isfunction(member) and not name.startswith("_")]
+
+
+def _unfit(port: str, use: str, why: str) -> InputError:
+    hint = f"Name a class that keeps the promises of werk.core.ports.{port}, or one of: {', '.join(sorted(known(port)))}."
+    return InputError(f"{port} '{use}' is no adapter: {why}.", code="adapter-unfit", hint=hint)

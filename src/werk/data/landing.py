@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,13 +91,37 @@ def _read(source: Path | pl.DataFrame) -> tuple[pl.DataFrame, dict[str, JSON]]:
     if isinstance(source, pl.DataFrame):
         data = source.write_ipc(None).getvalue()
         return source, {"name": "frame", "sha256": sha256_hex(data), "size_bytes": len(data)}
+    data = _bytes(source)
+    return _parsed(source, data), {"name": _told(source.name), "sha256": sha256_hex(data), "size_bytes": len(data)}
+
+
+def _bytes(source: Path) -> bytes:
+    """All of a file at once, as it was before and after: half of one and half of the next is nobody's file."""
     try:
+        before = _regular(source)
         data = source.read_bytes()
+        after = source.stat()
     except FileNotFoundError:
         raise InputError(f"There is no file {source}.", code="source-missing", hint="Check its path.") from None
     except OSError as closed:
         raise InputError(f"{source} cannot be read: {closed.strerror}.", code="source-unreadable", hint="Check it.") from None
-    return _parsed(source, data), {"name": _told(source.name), "sha256": sha256_hex(data), "size_bytes": len(data)}
+    if _identity(before) != _identity(after):
+        hint = "Land it again when whoever writes it is done."
+        raise InputError(f"{source} changed while it was read.", code="source-changing", hint=hint)
+    return data
+
+
+def _regular(source: Path) -> os.stat_result:
+    """A pipe or a device would be waited for, or read for ever."""
+    found = source.stat()
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a socket or a device"
+        raise InputError(f"{source} is no file but {kind}.", code="source-unreadable", hint="Give a regular file.")
+    return found
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _told(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,13 +19,20 @@ def ingest(table: str, source: Path, project: Path | None, profile: str | None) 
         contract = contract_of(session, table)
         landing = data.land(session.p, table, source, contract=contract)
     record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}
-    unchecked = [] if contract else [f"  no contracts/{table}.yaml: nothing was checked"]
-    return Answer(record=record, text="\n".join([*said(landing), *unchecked]))
+    record["contract_sha256"] = contract.sha256 if contract else None
+    return Answer(record=record, text="\n".join([*said(landing), *([] if contract else _unchecked(table))]))
+
+
+def _unchecked(table: str) -> list[str]:
+    return [
+        "  no contract: nothing was checked",
+        f"  next: say what a row must be in contracts/{table}.yaml (ODCS 3.1, as in a project of `werk init`), and land it again",
+    ]
 
 
 def contract_of(session: Session, table: str) -> Contract | None:
     path = session.p.project.root / "contracts" / f"{table}.yaml"
-    return load_contract(path) if path.is_file() else None
+    return load_contract(path) if os.path.lexists(path) else None
 
 
 def said(landing: Landing) -> list[str]:
