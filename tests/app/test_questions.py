@@ -20,7 +20,9 @@ from werk.app.answers import Answer
 from werk.app.commands import actors, checkout, deployments, models, monitor, predict, proof, show, status, tables
 from werk.app.commands import pipelines as graphs
 from werk.app.commands import runs as of_runs
+from werk.app.wiring import opened
 from werk.core.errors import Failed, InputError, Refused
+from werk.core.journal import NewFact
 from werk.core.nouns import utc_now
 from werk.serving.asgi import App
 
@@ -473,6 +475,20 @@ def test_back_to_the_version_before_and_forward_again(small: Small, tmp_path: Pa
     assert record(models.retire("small:2", "worse", root, None))["status"] == "retired"
     with pytest.raises(Refused, match="retired, not approved"):
         deployments.deploy("small:2", root, None)
+
+
+def test_a_server_started_again_does_not_answer_with_what_an_older_werk_let_retire(small: Small, tmp_path: Path) -> None:
+    root = copied(small, tmp_path)
+    with opened(root) as session:
+        body: dict[str, Any] = {"model": "small", "version": 2, "comment": "", "assurance": "local"}
+        session.p.journal.append([NewFact("model.retired", "small:2", body)])
+    command = [sys.executable, "-m", "werk.app.cli", "serve", "--port", "0", "--project", str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("ready at ")
+        assert "Ctrl-C" in server.stdout.readline()  # and no endpoint in between
+        server.terminate()
+    assert not any(row["live"] for row in rows(deployments.deployments(root, None)))
 
 
 def test_a_version_is_put_into_a_folder_whole(small: Small, tmp_path: Path) -> None:

@@ -194,6 +194,10 @@ def _check_columns(rows: Rows, needed: Sequence[str]) -> None:
 
 
 def _levels(series: pl.Series) -> tuple[str, ...]:
+    return tuple(sorted(_spelled(series).drop_nulls().unique()))
+
+
+def _spelled(series: pl.Series) -> pl.Series:
     textual = isinstance(series.dtype, pl.Categorical | pl.Enum) or series.dtype in (pl.String, pl.Boolean, pl.Null)
     if not (textual or series.dtype.is_integer()):
         raise InputError(
@@ -201,7 +205,7 @@ def _levels(series: pl.Series) -> tuple[str, ...]:
             code="category-type",
             hint="Categories are text, whole numbers or booleans: other types have no one spelling.",
         )
-    return tuple(sorted(series.cast(pl.String).drop_nulls().unique()))
+    return series.cast(pl.String)
 
 
 def _refuse_ties(frame: pl.DataFrame, key: Sequence[str]) -> None:
@@ -232,7 +236,7 @@ def _column(series: pl.Series, levels: tuple[str, ...] | None) -> NDArray[np.flo
     if levels is not None:
         codes = pl.Series(range(len(levels)), dtype=pl.Float64)
         known = pl.Series(levels, dtype=pl.String)
-        text = series.cast(pl.String)
+        text = _spelled(series)  # 3.0 is not the category 3 of training, and would be taken for a missing value
         return text.replace_strict(known, codes, default=None, return_dtype=pl.Float64).fill_null(np.nan).to_numpy()
     if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
         raise InputError(

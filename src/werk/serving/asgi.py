@@ -227,8 +227,7 @@ class App:
     async def _predicted(self, live: Live, request: Request, *, infers: bool) -> Answer:
         rows = live.signature.encode(request.columns, request.count)
         inline = request.count <= _INLINE_ROWS
-        found = live.predict(rows) if inline else await asyncio.to_thread(live.predict, rows)
-        scores = found.tolist()
+        scores = live.scores(rows) if inline else await asyncio.to_thread(live.scores, rows)
         ids = _new_ids(request.count)
         manifest = live.manifest
         self._kept(manifest.endpoint, _lines(live, request, scores, ids), request.count)
@@ -352,13 +351,14 @@ def _inferred(live: Live, request: Request, scores: list[Any], ids: list[str]) -
     wide = isinstance(scores[0], list)
     shape = [len(scores), len(scores[0])] if wide else [len(scores)]
     flat = [score for row in scores for score in row] if wide else scores
+    tensors = {
+        "score": {"name": "score", "datatype": "FP64", "shape": shape, "data": flat},
+        "prediction_id": {"name": "prediction_id", "datatype": "BYTES", "shape": [len(ids)], "data": ids},
+    }
     answer: dict[str, object] = {
         "model_name": live.manifest.endpoint,
         "model_version": str(live.manifest.version),
-        "outputs": [
-            {"name": "score", "datatype": "FP64", "shape": shape, "data": flat},
-            {"name": "prediction_id", "datatype": "BYTES", "shape": [len(ids)], "data": ids},
-        ],
+        "outputs": [tensors[name] for name in request.outputs],
     }
     return answer if request.id is None else {**answer, "id": request.id}
 

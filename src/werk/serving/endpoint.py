@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,18 @@ class Live:
     model: Model
     form: ModelFormat
     signature: Signature
+
+    def scores(self, rows: NDArray[np.float64]) -> list[Any]:
+        """The answers as JSON holds them: one that it cannot hold is none."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.predict(rows)
+        if not np.isfinite(found).all():
+            raise InputError(
+                "The model's answer to these rows is no finite number.",
+                code="prediction-impossible",
+                hint="Send smaller values, and one for every feature.",
+            )
+        return list(found.tolist())
 
     def predict(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Raises `InputError` when the model cannot answer well-formed rows (a linear model and a missing value)."""

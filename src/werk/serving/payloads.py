@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,21 +10,27 @@ from typing import Any
 import orjson
 
 from werk.core.errors import InputError, unknown
-from werk.serving.signature import Signature
+from werk.serving.signature import Signature, shown
 
-_NUMERIC = ("FP16", "FP32", "FP64")
-_WHOLE = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
-DATATYPES = ("BOOL", "BYTES", *_NUMERIC, *_WHOLE)
+OUTPUTS = ("score", "prediction_id")
+_WIDTHS = {"FP16": "<e", "FP32": "<f", "FP64": "<d"}
+_SIGNED = {f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)}
+_RANGES = {**_SIGNED, **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)}}
+_WHOLE = tuple(_RANGES)
+DATATYPES = ("BOOL", "BYTES", *_WIDTHS, *_WHOLE)
+_INFINITE = float("inf")
 _LIMIT_ROWS = 10_000
+_LIMIT_ID = 256  # it stands in the log with every row
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`count` rows by column; `id` is the caller's, given back in the answer."""
+    """`count` rows by column; `id` is the caller's, given back in the answer with the `outputs` that were asked for."""
 
     columns: dict[str, list[object]]
     count: int
     id: str | None = None
+    outputs: tuple[str, ...] = OUTPUTS
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -53,15 +60,45 @@ def inference(body: dict[str, Any], signature: Signature) -> Request:
     tensors, asked = body.get("inputs"), body.get("id")
     if not isinstance(tensors, list) or not tensors or not all(isinstance(t, dict) for t in tensors):
         raise _shape("'inputs' must be a list of tensors.")
-    if asked is not None and not isinstance(asked, str):
-        raise _shape("'id' must be text.")
-    only = tensors[0]
+    if asked is not None and not (isinstance(asked, str) and len(asked) <= _LIMIT_ID):
+        raise _shape(f"'id' must be text of at most {_LIMIT_ID} characters.")
+    _check_plain(body)
+    only, outputs = tensors[0], _outputs(body.get("outputs"))
     if len(tensors) == 1 and only.get("name") not in signature.features and _rank(only) == 2:
         data = _tensor(only, signature)
         width = only["shape"][1]
         rows = [data[at : at + width] for at in range(0, len(data), width)] if width else []
-        return _limited(_from_lists(list(signature.features), rows, asked))
-    return _limited(_from_columns({_name(t): _column(t, signature) for t in tensors}, asked))
+        return _limited(_from_lists(list(signature.features), rows, asked, outputs))
+    _check_once([_name(tensor) for tensor in tensors])
+    return _limited(_from_columns({_name(t): _column(t, signature) for t in tensors}, asked, outputs))
+
+
+def _check_plain(about: dict[str, Any]) -> None:
+    parameters = about.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise _shape("'parameters' must be a JSON object.")
+    if any(name.startswith("binary_data") and value is not False for name, value in parameters.items()):
+        raise _shape("Binary tensors are neither read nor written.")
+
+
+def _outputs(asked: object) -> tuple[str, ...]:
+    """Which outputs the caller wants: all, unless they are named."""
+    if asked is None:
+        return OUTPUTS
+    if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
+        raise _shape("'outputs' must be a list of objects with a 'name'.")
+    for one in asked:
+        _check_plain(one)
+        if one.get("name") not in OUTPUTS:
+            raise unknown("output", str(one.get("name"))[:80], OUTPUTS, code="output-unknown")
+    _check_once([one["name"] for one in asked])
+    return tuple(one["name"] for one in asked) or OUTPUTS
+
+
+def _check_once(names: Sequence[str]) -> None:
+    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    if twice is not None:
+        raise _shape(f"'{twice[:80]}' is there more than once.")
 
 
 def _rank(tensor: dict[str, Any]) -> int:
@@ -91,20 +128,68 @@ def _tensor(tensor: dict[str, Any], signature: Signature) -> list[object]:
         raise _shape(f"Tensor '{name[:80]}' needs a 'shape' of one or two whole numbers.")
     if not isinstance(data, list):
         raise _shape(f"Tensor '{name[:80]}' needs its 'data' as a JSON list.")
-    flat = [item for row in data for item in row] if data and all(isinstance(row, list) for row in data) else data
-    size = shape[0] * (shape[1] if len(shape) == 2 else 1)
-    if len(flat) != size:
-        raise _shape(f"Tensor '{name[:80]}' has shape {shape} but {len(flat)} values.")
+    _check_plain(tensor)
+    flat = _flat(name, data, shape)
     _check_kind(name, kind, signature)
+    return _typed(name, kind, flat)
+
+
+def _flat(name: str, data: list[Any], shape: list[int]) -> list[object]:
+    """The values row by row: given so, or as a list a row."""
+    nested = bool(data) and isinstance(data[0], list)
+    if nested and not (len(shape) == 2 and all(isinstance(row, list) and len(row) == shape[1] for row in data)):
+        raise _shape(f"Tensor '{name[:80]}' has shape {str(shape)[:80]} but other rows.")
+    flat = [item for row in data for item in row] if nested else data
+    if len(flat) != shape[0] * (shape[1] if len(shape) == 2 else 1):
+        raise _shape(f"Tensor '{name[:80]}' has shape {str(shape)[:80]} but {len(flat)} values.")
     return flat
 
 
 def _check_kind(name: str, kind: str, signature: Signature) -> None:
     wants_text = name in signature.codes
-    fits = kind == "BYTES" or kind in _WHOLE if wants_text else kind != "BYTES"
+    fits = kind in ("BYTES", "BOOL", *_WHOLE) if wants_text else kind != "BYTES"
     if name in signature.features and not fits:
         wanted = "BYTES" if wants_text else "FP64"
         raise InputError(f"Feature '{name}' takes {wanted}, not {kind}.", code="feature-type", hint=f"Send it as {wanted}.")
+
+
+def _typed(name: str, kind: str, values: list[object]) -> list[object]:
+    """What the datatype can hold, and nothing else; a number is the one that its width keeps. Null stays: it is not known."""
+    if kind in _WIDTHS:
+        return _rounded(name, kind, values)
+    allowed = {"BOOL": bool, "BYTES": str}.get(kind, int)
+    low, high = _RANGES.get(kind, (0, 0))
+    for at, value in enumerate(values):
+        if value is not None and (type(value) is not allowed or (type(value) is int and not low <= value <= high)):
+            raise _unfit(name, kind, at, value)
+    return values
+
+
+def _rounded(name: str, kind: str, values: list[object]) -> list[object]:
+    wide = _WIDTHS[kind]
+    out: list[object] = []
+    for at, value in enumerate(values):
+        if value is not None and type(value) not in (int, float):
+            raise _unfit(name, kind, at, value)
+        kept = value if value is None or kind == "FP64" else _kept(value, wide)
+        if kept == _INFINITE or kept == -_INFINITE:
+            raise _unfit(name, kind, at, value)
+        out.append(kept)
+    return out
+
+
+def _kept(value: Any, code: str) -> float:
+    """The nearest number of this width, infinite when there is none."""
+    try:
+        kept: float = struct.unpack(code, struct.pack(code, float(value)))[0]
+    except OverflowError:
+        return _INFINITE
+    return kept
+
+
+def _unfit(name: str, kind: str, at: int, value: object) -> InputError:
+    said = f"Tensor '{name[:80]}' is {kind}, value {at} is {shown(value)}."
+    return InputError(said, code="value-range", hint="Send what the datatype holds, or null for a value that is not known.")
 
 
 def _split(value: object, signature: Signature) -> Request:
@@ -152,20 +237,22 @@ _INVOCATIONS: dict[str, Callable[[object, Signature], Request]] = {
 }
 
 
-def _from_lists(names: list[str], rows: Sequence[object], asked: str | None = None) -> Request:
+def _from_lists(
+    names: list[str], rows: Sequence[object], asked: str | None = None, outputs: tuple[str, ...] = OUTPUTS
+) -> Request:
     for at, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             said = f"{len(row)} values" if isinstance(row, list) else "no list"
             raise _shape(f"Row {at} has {said}, {len(names)} are expected.")
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
-    return Request(dict(zip(names, columns, strict=True)), len(rows), asked)
+    return Request(dict(zip(names, columns, strict=True)), len(rows), asked, outputs)
 
 
-def _from_columns(columns: dict[str, list[object]], asked: str | None = None) -> Request:
+def _from_columns(columns: dict[str, list[object]], asked: str | None = None, outputs: tuple[str, ...] = OUTPUTS) -> Request:
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         raise _shape(f"The columns have different lengths: {sorted(lengths)[:5]}.")
-    return Request(columns, lengths.pop() if lengths else 0, asked)
+    return Request(columns, lengths.pop() if lengths else 0, asked, outputs)
 
 
 def _limited(request: Request) -> Request:

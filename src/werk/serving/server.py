@@ -48,7 +48,7 @@ def serve(
         )
         shown = f"[{host}]" if ":" in host else host
         server = _Server(config, lambda: on_ready and on_ready(f"http://{shown}:{listener.getsockname()[1]}"))
-        with _quiet_signals():
+        with _quiet_signals(server):
             server.run(sockets=[listener])
 
 
@@ -65,10 +65,15 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _quiet_signals() -> Iterator[None]:
-    """uvicorn raises the signal again once it has stopped; a graceful end is no failure."""
+def _quiet_signals(server: uvicorn.Server) -> Iterator[None]:
+    """uvicorn raises the signal again once it has stopped; a graceful end is no failure. One that comes before uvicorn
+    listens to it counts, too."""
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
     try:
-        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        before = signal.signal(signal.SIGTERM, stop)
     except ValueError:  # not the main thread: uvicorn leaves signals alone there, too
         yield
         return

@@ -15,6 +15,8 @@ from werk.models.compiled import Model
 Columns = Mapping[str, Sequence[object]]
 _NUMBERS = frozenset({float, int, bool, type(None)})  # bool included: the batch path casts it the same way
 
+_PLAIN = _NUMBERS | {str}
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -32,12 +34,20 @@ class Signature:
     def encode(self, columns: Columns, count: int) -> NDArray[np.float64]:
         """The rows as the model was trained, bit for bit as the batch path has them; raises `InputError` naming the column."""
         self._check_names(columns)
+        self._check_key(columns)
         values = [self._column(name, columns[name]) for name in self.features]
         return np.ascontiguousarray(np.array(values, dtype=np.float64).reshape(len(self.features), count).T)
 
     def _column(self, name: str, values: Sequence[object]) -> Sequence[object]:
         known = self.codes.get(name)
         return _numbers(name, values) if known is None else _coded(name, values, known)
+
+    def _check_key(self, columns: Columns) -> None:
+        """It is only logged, with every row: a name, not a document."""
+        for name in self.key:
+            if name not in self.features and not _PLAIN.issuperset(map(type, columns.get(name, ()))):
+                at, value = next((at, value) for at, value in enumerate(columns[name]) if type(value) not in _PLAIN)
+                raise _mistyped(name, "a text or a number", at, value)
 
     def _check_names(self, columns: Collection[str]) -> None:
         absent = [name for name in self.features if name not in columns]
@@ -73,19 +83,20 @@ def _coded(name: str, values: Sequence[object], codes: Mapping[str, float]) -> l
     for at, value in enumerate(values):
         if value is None:
             out.append(np.nan)
-        elif isinstance(value, str) or type(value) is int:  # whole numbers name categories too, as text
-            out.append(codes.get(str(value), np.nan))
+        elif isinstance(value, str | int):  # whole numbers and booleans name categories too, as the data frame spells them
+            out.append(codes.get(str(value).lower() if isinstance(value, bool) else str(value), np.nan))
         else:
             raise _mistyped(name, "text", at, value)
     return out
 
 
 def _mistyped(name: str, wanted: str, at: int, value: object) -> InputError:
-    said = f"Feature '{name}' needs {wanted}, row {at} has {_shown(value)}."
+    said = f"'{name}' needs {wanted}, row {at} has {shown(value)}."
     return InputError(said, code="feature-type", hint="Send null for a value that is not known.")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A caller's value, short enough for a sentence."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     text = repr(value)

@@ -136,8 +136,12 @@ def _posted(url: str, header: Path, body: str) -> dict[str, object]:
 
 @contextmanager
 def serving(root: Path) -> Iterator[str]:
-    """`werk serve` in a process of its own, for as long as it is needed; gives its address."""
-    with subprocess.Popen(_serve(root, 0), stdout=subprocess.PIPE, text=True) as server:
+    """What `werk serve` runs, in a process of its own for as long as it is needed; gives its address.
+
+    It ends when its standard input does: with this process, however that goes.
+    """
+    command = [sys.executable, "-m", "werk.app.worker", "serve", str(root), "", "0"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             url = server.stdout.readline().removeprefix("ready at ").strip()
@@ -151,11 +155,8 @@ def serving(root: Path) -> Iterator[str]:
 def stay(root: Path, port: int) -> None:
     """Become `werk serve`: one process, so that Ctrl-C leaves none behind, and without the memory of what went before."""
     sys.stdout.flush()
-    os.execv(sys.executable, _serve(root, port))
-
-
-def _serve(root: Path, port: int) -> list[str]:
-    return [sys.executable, "-m", "werk.app.cli", "serve", "--port", str(port), "--project", str(root)]
+    command = [sys.executable, "-m", "werk.app.cli", "serve", "--port", str(port), "--project", str(root)]
+    os.execv(sys.executable, command)
 
 
 def free_port(wanted: int) -> int:
