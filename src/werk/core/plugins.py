@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 from werk.core.errors import InputError, unknown
 
 
 def known(port: str) -> dict[str, EntryPoint]:
     """The adapters installed for a port, by name."""
-    return {point.name: point for point in entry_points(group=f"werk.{port}")}
+    return {point.name: point for point in _installed(f"werk.{port}", tuple(sys.path))}
+
+
+@lru_cache(maxsize=64)
+def _installed(group: str, _path: tuple[str, ...]) -> EntryPoints:
+    """Read once for an import path: every command that opens a project asks for each of its ports."""
+    return entry_points(group=group)
 
 
 def adapter(port: str, use: str) -> type:

@@ -368,7 +368,7 @@ def slow_model(project: Path) -> str:
             not copy.ask("SELECT 1 FROM p_versions WHERE run = (SELECT run FROM p_evaluations ORDER BY seq DESC LIMIT 1)"),
             "it became a version",
         )
-        return "The gate refused it by the time one answer takes, and named the cause: the number of trees."
+        return "The gate refused it. Its rule on the time one answer takes named the cause: the number of trees."
 
 
 def _poisoned(rows: pl.DataFrame, column: str, value: object) -> pl.DataFrame:

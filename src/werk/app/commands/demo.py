@@ -56,7 +56,7 @@ def _loop(target: Path, months: Sequence[str], port: int | None) -> None:
     took = f"{time.monotonic() - began:.0f} s, peak memory {footprint.peak_gb:.1f} GB with all processes it started"
     print(f"\n== Done: {took}")
     print(f"Human acts: {approvals} approval(s) this time. Everything else followed from facts.")
-    _closing(target, scored.model)
+    _closing(target, scored.model, months[-1])
     if port is not None:
         _stay(target, port, header, scored)
 
@@ -97,7 +97,7 @@ def _main_job(target: Path, months: Sequence[str]) -> tuple[int, Scored, Path]:
     return approvals, scored, header
 
 
-def _closing(target: Path, model: ModelVersion) -> None:
+def _closing(target: Path, model: ModelVersion, month: str) -> None:
     """Where things lie, and five commands that show more."""
     with opened() as session:
         ports, local = session.settings.ports, session.settings.journal_url.startswith("sqlite:")
@@ -111,7 +111,10 @@ def _closing(target: Path, model: ModelVersion) -> None:
     query = "select carrier, count(*) as flights, avg(score) as late from product.predictions group by carrier order by late"
     _try("what a version was made of", "show", str(model))
     _try("ask the predictions", "sql", query)
-    _try("a stronger model: does the gate let it pass?", "run", "training", "-p", "params.rounds=300")
+    stronger = (
+        f"more trees, up to {month}; the gate compares it with the champion on days new to both, what passes awaits approval"
+    )
+    _try(stronger, "run", "training", "-p", "params.rounds=300", "-p", f"through={month}")
     _try("harm a copy and see it caught", "demo", ".", "--break", "flip-byte") if local else None
     _try("a use case of your own", "init", "../my-case")
 

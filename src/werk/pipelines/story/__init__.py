@@ -1,7 +1,9 @@
 """The story of a use case on one printable page: what happened, who decided, what it cost and how to check it."""
 
 from werk.pipelines.story.nouns import (
+    Again,
     Approval,
+    Champion,
     Check,
     Checked,
     Cost,
@@ -22,7 +24,9 @@ from werk.pipelines.story.nouns import (
 from werk.pipelines.story.page import render
 
 __all__ = [
+    "Again",
     "Approval",
+    "Champion",
     "Check",
     "Checked",
     "Cost",

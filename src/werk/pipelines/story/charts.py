@@ -64,37 +64,45 @@ def folded(said: str, most: int) -> list[str]:
 
 
 def ladder(rungs: Sequence[Rung]) -> Html:
-    """A bar per rung, from 0.5, which is guessing."""
+    """A bar per rung, from 0.5, which is guessing; what each adds to the one before."""
     x0, full = 330, 430
     parts: list[Html] = []
     for at, rung in enumerate(rungs):
         y, long = 14 + at * 38, max(0.0, min(1.0, (rung.auc - 0.5) / 0.5)) * full
+        more = f" ({rung.auc - rungs[at - 1].auc:+.3f})" if at else ""
         parts += [words(x0 - 12, y + 18, rung.knows, anchor="end")]
         parts += [tag("rect", x=x0, y=y, width=f"{long:.1f}", height="26", rx="3", class_="bar")]
-        parts += [words(x0 + long + 8, y + 18, f"{rung.auc:.3f}", "value", "start")]
+        parts += [words(x0 + long + 8, y + 18, f"{rung.auc:.3f}{more}", "value", "start")]
     bottom = 14 + len(rungs) * 38
     parts += [tag("line", x1=x0, x2=x0, y1="6", y2=bottom, class_="axis"), words(x0, bottom + 16, "0.5 = guessing", "small")]
     parts += [words(x0 + full, bottom + 16, "1.0 = always right", "small", "end")]
-    return svg("AUC by what the model may know: " + "; ".join(f"{r.knows} {r.auc:.3f}" for r in rungs), bottom + 24, *parts)
+    return svg("AUC by what a model may know: " + "; ".join(f"{r.knows} {r.auc:.3f}" for r in rungs), bottom + 24, *parts)
 
 
 def months(of: Sequence[Month], outcome: str, retrains: Sequence[Retrain]) -> Html:
-    """Above, the share of outcomes per window; below, the AUC of both models; a retraining stands between windows."""
+    """Above, the share of outcomes per window; below, the AUC as first scored, with later scores apart.
+
+    A retraining stands between windows.
+    """
     step = (WIDTH - 150) / len(of)
     centre = [60 + step * (at + 0.5) for at in range(len(of))]
     parts = [*_shares(of, centre, step), *_aucs(of, centre)]
     parts += [words(x, 356, month.window) for x, month in zip(centre, of, strict=True)]
-    parts += [words(x, 372, f"{month.rows:,}", "small") for x, month in zip(centre, of, strict=True)]
+    parts += [words(x, 372, _by(month), "small") for x, month in zip(centre, of, strict=True)]
     parts += [part for retrain in retrains for part in _retrained(of, centre, step, retrain)]
     heads = (words(4, 16, f"share {outcome}", "head", "start"), words(4, 190, "AUC, close-up", "head", "start"))
     return svg(_spoken(of, outcome, retrains), 382, *heads, *_legend(of), *parts)
 
 
+def _by(month: Month) -> str:
+    return f"by {month.model}" if month.model else ""
+
+
 def _legend(of: Sequence[Month]) -> list[Html]:
     """Beside the head, so that no name lies on a line."""
     first = any(month.auc is not None for month in of)
-    new = any(month.challenger_auc is not None for month in of)
-    names = [("champion", "first model", 120)] * first + [("challenger", "retrained", 230)] * new
+    again = any(later.auc is not None for month in of for later in month.again)
+    names = [("champion", "scored first, in production", 120)] * first + [("again", "again, by a later version", 345)] * again
     return [
         part for class_, name, x in names for part in (_dot(x, 186, class_), words(x + 12, 190, name, f"key {class_}", "start"))
     ]
@@ -114,7 +122,7 @@ def _shares(of: Sequence[Month], centre: Sequence[float], step: float) -> list[H
 
 
 def _aucs(of: Sequence[Month], centre: Sequence[float]) -> list[Html]:
-    known = [value for month in of for value in (month.auc, month.challenger_auc) if value is not None]
+    known = [value for month in of for value in (month.auc, *(later.auc for later in month.again)) if value is not None]
     if not known:
         return [words(WIDTH / 2, 260, "not yet: no outcome is known", "small")]
     low, high = min(known) - 0.01, max(known) + 0.01
@@ -122,36 +130,43 @@ def _aucs(of: Sequence[Month], centre: Sequence[float]) -> list[Html]:
     def y(value: float) -> float:
         return 318 - 96 * (value - low) / (high - low)
 
-    old_points = [(x, y(month.auc)) for x, month in zip(centre, of, strict=True) if month.auc is not None]
-    new_points = [(x, y(month.challenger_auc)) for x, month in zip(centre, of, strict=True) if month.challenger_auc is not None]
-    old, new = _line(old_points, "champion"), _line(new_points, "challenger")
-    return [tag("line", x1="60", x2=WIDTH - 90, y1="334", y2="334", class_="axis"), *_values(of, y), *old, *new]
+    parts = [tag("line", x1="60", x2=WIDTH - 90, y1="334", y2="334", class_="axis"), *_lines_of(of, centre, y)]
+    for x, month in zip(centre, of, strict=True):
+        parts += [*_first(x, month, y), *_again(x, month, y)]
+    return parts
 
 
-def _line(points: Sequence[tuple[float, float]], class_: str) -> list[Html]:
-    if not points:
+def _lines_of(of: Sequence[Month], centre: Sequence[float], y: Callable[[float], float]) -> list[Html]:
+    """A line per version: where another takes over, it is broken."""
+    points: dict[str, list[str]] = {}
+    for x, month in zip(centre, of, strict=True):
+        if month.auc is not None:
+            points.setdefault(month.model, []).append(f"{x:.1f},{y(month.auc):.1f}")
+    return [tag("polyline", points=" ".join(path), class_="line champion") for path in points.values()]
+
+
+def _first(x: float, month: Month, y: Callable[[float], float]) -> list[Html]:
+    if month.auc is None:
         return []
-    path = tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=f"line {class_}")
-    return [path, *(_dot(x, y, class_) for x, y in points)]
+    return [_dot(x, y(month.auc), "champion"), words(x, y(month.auc) - 10, f"{month.auc:.3f}", "value")]
+
+
+def _again(x: float, month: Month, y: Callable[[float], float]) -> list[Html]:
+    """Right of the first score, as it came later; its value below."""
+    parts: list[Html] = []
+    for at, later in enumerate(month.again, 1):
+        if later.auc is not None:
+            right, high = x + 22 * at, y(later.auc)
+            said = f"v{later.model.rpartition(':')[2]}: {later.auc:.3f}"
+            parts += [_dot(right, high, "again"), words(right, high + 6 + 16 * at, said, "value again")]
+    return parts
 
 
 def _dot(x: float, y: float, class_: str) -> Html:
-    """A circle for the champion, a square for the challenger: colour alone would not do."""
-    if class_ == "challenger":
+    """A circle for the first score, a square for a later one: colour alone would not do."""
+    if class_ == "again":
         return tag("rect", x=f"{x - 4.5:.1f}", y=f"{y - 4.5:.1f}", width="9", height="9", class_=f"dot {class_}")
     return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r="4.5", class_=f"dot {class_}")
-
-
-def _values(of: Sequence[Month], y: Callable[[float], float]) -> list[Html]:
-    """Values beside their points: the lower one's below, the higher one's above."""
-    step = (WIDTH - 150) / len(of)
-    parts: list[Html] = []
-    for at, month in enumerate(of):
-        x, both = 60 + step * (at + 0.5), [v for v in (month.auc, month.challenger_auc) if v is not None]
-        for value in both:
-            lower = len(both) == 2 and value == min(both) and both[0] != both[1]
-            parts.append(words(x, y(value) + (18 if lower else -10), f"{value:.3f}", "value"))
-    return parts
 
 
 def _retrained(of: Sequence[Month], centre: Sequence[float], step: float, retrain: Retrain) -> list[Html]:
@@ -159,17 +174,18 @@ def _retrained(of: Sequence[Month], centre: Sequence[float], step: float, retrai
     if at is None:
         return []
     x = centre[at] + step / 2
-    line = tag("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1="22", y2="340", class_="retrain")
-    return [line, words(x, 14, "retrained", "retrained")]
+    parts = ((22, 172), (202, 340))  # the legend lies between
+    lines = [tag("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=top, y2=end, class_="retrain") for top, end in parts]
+    return [*lines, words(x, 14, f"{retrain.challenger} trained", "retrained")]
 
 
 def _spoken(of: Sequence[Month], outcome: str, retrains: Sequence[Retrain]) -> str:
     shares = ", ".join(f"{m.window} {m.share * 100:.1f} %" for m in of if m.share is not None)
-    aucs = ", ".join(f"{m.window} {m.auc:.3f}" for m in of if m.auc is not None)
-    later = ", ".join(f"{m.window} {m.challenger_auc:.3f}" for m in of if m.challenger_auc is not None)
-    new = f" Of the retrained: {later}." if later else ""
+    aucs = ", ".join(f"{m.window} {m.auc:.3f}{f' by {m.model}' if m.model else ''}" for m in of if m.auc is not None)
+    later = ", ".join(f"{m.window} with {a.model} {a.auc:.3f}" for m in of for a in m.again if a.auc is not None)
+    new = f" Scored again: {later}." if later else ""
     then = f" Retrained after {' and '.join(one.window for one in retrains)}." if retrains else ""
-    return f"Share {outcome} by window: {shares or 'not yet'}. AUC of the first model: {aucs or 'not yet'}.{new}{then}"
+    return f"Share {outcome} by window: {shares or 'not yet'}. AUC as first scored: {aucs or 'not yet'}.{new}{then}"
 
 
 def chain(links: Sequence[Link]) -> Html:

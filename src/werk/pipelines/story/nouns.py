@@ -41,17 +41,32 @@ class Landed:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """What the model may know, and the AUC that gives."""
+    """What a model of the study may know, and the AUC that gives on `rows` later rows."""
 
     knows: str
     auc: float
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version in use and its AUC on the `rows` held out from its training, with the interval."""
+
+    model: str
+    auc: float
+    low: float
+    high: float
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """`checked` is False where there was nothing to check."""
+
     name: str
     passed: bool
     said: str = ""
+    checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +80,26 @@ class GateVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """A window that a later version scored once more, after the fact."""
+
+    model: str
+    auc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Month:
-    """One window: the share of outcomes (0 to 1), the champion's AUC and that of the model retrained later."""
+    """One window as the version `model` scored it first, in production: the share of outcomes (0 to 1) and its AUC.
+
+    Whoever scored it `again` stands apart: those predictions came when the window was over.
+    """
 
     window: str
     rows: int
     share: float | None = None
     auc: float | None = None
-    challenger_auc: float | None = None
+    model: str = ""
+    again: tuple[Again, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +114,39 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One monitor's answer about one window."""
+    """One monitor's answer about one window of one version; `again` when that version was not the first to score it."""
 
     monitor: str
     window: str
     verdict: Verdict
     sentence: str
+    model: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What keeping the old model would have cost: AUC of both on the same rows and the interval of the difference."""
+    """Two versions on the same rows: AUC of both and the interval of the difference, new minus old.
 
-    window: str
-    champion: float
-    challenger: float
+    `later` when the rows came after both trainings; else they are those held out from the new one's, new to both.
+    """
+
+    new: str
+    old: str
+    on: str
+    rows: int
+    new_auc: float
+    old_auc: float
     low: float
     high: float
-    said: str = ""
+    later: bool = True
+
+    @property
+    def outcome(self) -> str:
+        """How the new one did, against chance."""
+        if self.low > 0:
+            return "did better than"
+        return "did worse than" if self.high < 0 else "did neither clearly better nor worse than"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +225,7 @@ class Story:
     things: str = "rows"
     loop: tuple[Stage, ...] = ()
     landed: tuple[Landed, ...] = ()
+    champion: Champion | None = None
     ladder: tuple[Rung, ...] = ()
     gates: tuple[GateVerdict, ...] = ()
     months: tuple[Month, ...] = ()

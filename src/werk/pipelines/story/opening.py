@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from werk.pipelines.story.nouns import Month, Story
+from werk.pipelines.story.nouns import Month, Retrain, Story
 
 
 def opening(story: Story) -> list[str]:
     """One or two paragraphs: how the model came to work, and what has happened since."""
     if story.summary:
         return [story.summary]
-    goal = f"This is a model that can {story.goal}." if story.goal else ""
+    goal = f"This is a model made to {story.goal}." if story.goal else ""
     made = (goal, _read(story), _gated(story))
     since = (_months(story), _right(story), _retrained(story))
     if not any((*made, *since)):
@@ -22,7 +22,7 @@ def _read(story: Story) -> str:
     if not story.landed:
         return ""
     rows, aside = sum(of.rows_in for of in story.landed), sum(of.quarantined for of in story.landed)
-    kept = f"{aside:,} that broke a rule were set aside" if aside else "none had to be set aside"
+    kept = f"{aside:,} that broke a required rule were set aside" if aside else "none had to be set aside"
     lost = "" if all(of.adds_up for of in story.landed) else " Not all of them are accounted for."
     return f"It was made from {rows:,} records, each checked on arrival: {kept}.{lost}"
 
@@ -31,12 +31,13 @@ def _gated(story: Story) -> str:
     refused = sum(not gate.passed for gate in story.gates)
     people = {act.who for act in story.approvals if act.by_human and act.said == "approved"}
     acts = len([act for act in story.approvals if act.by_human])
-    first = f"{_number(refused).capitalize()} poor model{_s(refused)} had been refused before. " if refused else ""
+    first = f"The gate refused {_number(refused)} model{_s(refused)}. " if refused else ""
     if not people:
         return first + ("Nobody has approved it yet." if story.gates else "")
     if acts == 1:
         return f"{first}A person approved it; no other human decision was needed."
-    return f"{first}{_number(acts).capitalize()} human decisions were needed in all; everything else happened by rule."
+    what = "deployment and retraining" if story.retrains else "deployment"
+    return f"{first}{_number(acts).capitalize()} decisions were taken by people; every {what} followed by rule."
 
 
 def _months(story: Story) -> str:
@@ -51,35 +52,39 @@ def _months(story: Story) -> str:
 
 def _right(story: Story) -> str:
     """What AUC means, in cases of a hundred."""
-    found = [value for month in story.months for value in (month.auc, month.challenger_auc) if value is not None]
+    found = [month.auc for month in story.months if month.auc is not None]
     if not found:
         return ""
     least, most = (round(100 * value) for value in (min(found), max(found)))
     cases = f"{least}" if least == most else f"{least} to {most}"
     things = f"two {story.things}, one {story.outcome} and one not"
-    return f"Of {things}, it gave the {story.outcome} one the higher risk in {cases} of 100 cases (guessing: 50)."
+    when = "" if least == most else ", depending on the month"
+    return f"Of {things}, it gave the {story.outcome} one the higher risk in {cases} of 100 cases{when} (guessing: 50)."
 
 
 def _retrained(story: Story) -> str:
     if not story.retrains:
         return ""
-    first, *more = story.retrains
-    again = f", and again in {' and '.join(_whole(one.window) for one in more)}" if more else ""
-    start = f"In {_whole(first.window)} the monitors saw that the world had moved, and started a retraining by themselves{again}"
-    return f"{start}.{_better(story)}"
+    windows = [_whole(one.window) for one in story.retrains]
+    start = f"What the monitors found in {' and in '.join(windows)} started a retraining by itself"
+    return " ".join([f"{start}{' each time' if len(windows) > 1 else ''}.", *(_outcome(story, one) for one in story.retrains)])
 
 
-def _better(story: Story) -> str:
-    if not story.kept:
-        return ""
-    better = sum(of.low > 0 for of in story.kept)
-    if better == len(story.kept):
-        return " What was retrained proved better than what it replaced, and not by luck."
-    return f" What was retrained proved clearly better in {_number(better)} of {_number(len(story.kept))} later comparisons."
+def _outcome(story: Story, one: Retrain) -> str:
+    """How the retrained version did against the one it followed, on the latest rows that both were tried on."""
+    pairs = [of for of in story.kept if (of.new, of.old) == (one.challenger, one.champion)]
+    if not pairs:
+        return f"{one.challenger} has not been compared with {one.champion}."
+    of = max(pairs, key=lambda pair: pair.later)
+    told = f"{one.challenger} {of.outcome} {one.champion}"
+    rows = f"{of.rows:,} {story.things}"
+    if of.later:
+        return f"{told} on the {rows} of {_whole(of.on)}."
+    return f"{told} on {rows} that neither was trained on; they have not been compared on later ones."
 
 
 def _trust(story: Story) -> str:
-    return "Every number on this page can be checked; the last section says how." if story.proof else ""
+    return "The last section says how anybody can check this page against the record." if story.proof else ""
 
 
 def _share(month: Month) -> float:

@@ -11,11 +11,11 @@ from werk.pipelines.story.style import CSS
 SECTIONS = (
     ("What happened", sections.loop),
     ("The data that landed", sections.landed),
-    ("What the model may know", sections.ladder),
+    ("What features of their time are worth: a study", sections.ladder),
     ("The gate", sections.gates),
     ("The months that followed", sections.months),
     ("What the monitors said", sections.verdicts),
-    ("What keeping the old model would have cost", sections.kept),
+    ("What each new version brought", sections.kept),
     ("One prediction, followed to its source", sections.prediction),
     ("Who decided", sections.approvals),
     ("What it cost", sections.costs),

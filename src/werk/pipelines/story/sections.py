@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from werk.monitoring.verdict import MONITORS
 from werk.monitoring.words import euros
 from werk.pipelines.story import charts
 from werk.pipelines.story.markup import Html, joined, table, tag
-from werk.pipelines.story.nouns import Approval, Checked, Followed, GateVerdict, Kept, Landed, Rule, Said, Story
+from werk.pipelines.story.nouns import Approval, Checked, Followed, GateVerdict, Kept, Landed, Month, Rule, Said, Story
 
 
 def not_yet(what: str) -> Html:
@@ -22,9 +22,9 @@ def at_a_glance(story: Story) -> Html:
     facts = [
         (f"{sum(of.rows_in for of in story.landed):,}", "records checked on arrival") if story.landed else None,
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
-        (f"{max(rung.auc for rung in story.ladder):.3f}", "AUC (0.5 is guessing)") if story.ladder else None,
-        (str(humans), "human decisions") if story.approvals else None,
-        (euros(sum(eur)), "for all computing") if eur else None,
+        (f"{best.auc:.3f}", f"AUC of {best.model} on its hold-out") if (best := story.champion) else None,
+        (str(humans), "decisions by people") if story.approvals else None,
+        (euros(sum(eur)), "for the computing of all runs") if eur else None,
     ]
     shown = [tag("li", tag("b", number), tag("span", what)) for number, what in filter(None, facts)]
     return tag("ul", *shown, class_="facts") if shown else Html("")
@@ -50,14 +50,28 @@ def landed(story: Story) -> Html:
 def ladder(story: Story) -> Html:
     if not story.ladder:
         return not_yet("no ladder was climbed")
-    said = "The same rows, each time knowing more. Nothing is used that was not known at the moment of the prediction."
-    return joined([tag("p", said), charts.ladder(story.ladder)])
+    rows = max(rung.rows for rung in story.ladder)
+    on = f", judged on the same {rows:,} later {story.things}" if rows else ""
+    said = f"A study: one kind of model trained {len(story.ladder)} times, each time knowing more{on}. "
+    said += "No feature holds what was not known at the moment of the prediction."
+    return joined([tag("p", said), charts.ladder(story.ladder), tag("p", _no_version(story), class_="small")])
+
+
+def _no_version(story: Story) -> str:
+    """A reader must not take the study's AUC for the model's."""
+    said = "None of these models was registered or ever answered."
+    if story.champion is None:
+        return said
+    of = story.champion
+    span = f"AUC {of.auc:.3f}, 95 % interval {of.low:.3f} to {of.high:.3f}, on {of.rows:,} {story.things}"
+    return f"{said} The version in use, {of.model}, was accepted on rows held out from its own training: {span}."
 
 
 def gates(story: Story) -> Html:
     if not story.gates:
         return not_yet("no model has come to the gate")
-    said = "A model is registered only if its stored report passes every rule. One broken rule is enough to refuse it."
+    said = "A model is registered only if its stored report passes every rule. One broken rule is enough to refuse it. "
+    said += "What had nothing to compare with is called so."
     names = list(dict.fromkeys(rule.name for gate in story.gates for rule in gate.rules))
     by = {(gate.model, rule.name): rule for gate in story.gates for rule in gate.rules}
     heads = ("rule", *(gate.model for gate in story.gates))
@@ -70,34 +84,60 @@ def gates(story: Story) -> Html:
 def months(story: Story) -> Html:
     if not story.months:
         return not_yet("nothing has been predicted")
-    told = [f"{one.challenger} was trained to follow {one.champion}. {one.sentence}." for one in story.retrains]
-    small = f"Below each window: the {story.things} predicted."
+    said = "Each window as it was scored first, in production. "
+    if any(month.again for month in story.months):
+        said += (
+            "Where a later version scored it again, that stands apart: it came after the fact and changes nothing of the first."
+        )
     drawing = charts.months(story.months, story.outcome, story.retrains)
-    why = (tag("p", sentence) for sentence in told or ["No retraining was started."])
-    return joined([drawing, tag("p", small, class_="small"), *why])
+    told = [f"{one.challenger} was trained to follow {one.champion} because of {one.sentence}." for one in story.retrains]
+    why = (tag("p", _unbroken(sentence)) for sentence in told or ["No retraining was started."])
+    return joined([tag("p", said), drawing, _scored(story), *why])
+
+
+def _scored(story: Story) -> Html:
+    rows = [line for month in story.months for line in _month(month)]
+    heads = ("window", story.things, f"{story.outcome}, of those known", "scored by", "AUC")
+    return table("Every window and who scored it", heads, rows, (1, 2, 4))
+
+
+def _month(of: Month) -> Iterator[list[str]]:
+    share = "not yet" if of.share is None else f"{of.share * 100:.1f} %"
+    yield [of.window, f"{of.rows:,}", share, of.model, _auc(of.auc)]
+    for later in of.again:
+        yield [f"{of.window} with {later.model}", "the same", "", f"{later.model}, afterwards", _auc(later.auc)]
+
+
+def _auc(value: float | None) -> str:
+    return "not yet" if value is None else f"{value:.3f}"
 
 
 def verdicts(story: Story) -> Html:
     if not story.verdicts:
         return not_yet("no window has been checked")
-    windows = list(dict.fromkeys(said.window for said in story.verdicts))
+    columns = list(dict.fromkeys((said.window, said.model, said.again) for said in story.verdicts))
     known = {said.monitor for said in story.verdicts}
     monitors = [name for name in MONITORS if name in known] + sorted(known - set(MONITORS))
-    by = {(said.monitor, said.window): said for said in story.verdicts}
-    rows = [[name, *(_answer(by.get((name, window))) for window in windows)] for name in monitors]
+    by = {(said.monitor, said.window, said.model): said for said in story.verdicts}
+    rows = [[name, *(_answer(by.get((name, window, model))) for window, model, _ in columns)] for name in monitors]
+    heads = ("monitor", *(_column(*column) for column in columns))
+    matrix = tag("div", table("Each monitor's answer for each window, and the version it is about", heads, rows), class_="matrix")
     alarms = [said for said in story.verdicts if said.verdict == "violation"]
-    matrix = tag("div", table("Each monitor's answer for each window", ("monitor", *windows), rows), class_="matrix")
     open_ = [said for said in story.verdicts if said.verdict in ("cannot say", "not checked")]
     return joined([matrix, _sentences("violation", alarms), _sentences("open answer", open_)])
+
+
+def _column(window: str, model: str, again: bool) -> Html:
+    return joined([window, tag("span", f"{model}, afterwards" if again else model, class_="by")])
 
 
 def kept(story: Story) -> Html:
     if not story.kept:
         return not_yet("no second model has been compared with the first")
-    rows = [_compared(of) for of in story.kept]
-    heads = ("window", "old model", "new model", "difference", "95 % interval", "")
-    said = "Both models judged the same rows. An interval above zero means: better, and not by luck."
-    return joined([tag("p", said), table("AUC of the old and the new model", heads, rows, (1, 2, 3, 4))])
+    rows = [_compared(of, story.things) for of in story.kept]
+    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "the new one is")
+    said = "Each pair judged the same rows. A difference whose interval holds zero may be luck."
+    return joined([tag("p", said), table("AUC of a new version and of the one before", heads, rows, (3, 4, 5))])
 
 
 def prediction(story: Story) -> Html:
@@ -120,7 +160,8 @@ def approvals(story: Story) -> Html:
     if not story.approvals:
         return not_yet("nobody has decided anything")
     humans = sum(act.by_human for act in story.approvals)
-    said = f"Human acts in the whole story: {humans}. Everything else happened by rule."
+    said = f"{humans} of these decisions {'was' if humans == 1 else 'were'} taken by people; the others followed by rule. "
+    said += "“local-self” means: by a token of one's own, on a machine whose owner could hold both tokens."
     heads = ("what", "decision", "by", "how that was proven", "when", "comment")
     return joined([tag("p", said), table("Decisions as the journal holds them", heads, map(_approval, story.approvals))])
 
@@ -140,7 +181,7 @@ def proof(story: Story) -> Html:
     if not story.proof:
         return not_yet("the journal has no signed head")
     of = story.proof
-    said = "Each fact carries the hash of the one before. Whoever holds this head can tell whether anything was changed since."
+    said = "Each fact carries the hash of the one before. Whoever holds this head can tell whether anything up to it was changed."
     rows = [("signed head", tag("code", of.head_hash)), ("fact number", f"{of.seq:,}")]
     rows += [("public key", tag("code", of.public_key)), ("rebuild", of.rebuild or "not yet: no model has been rebuilt")]
     pairs = (part for name, value in rows for part in (tag("dt", name), tag("dd", value)))
@@ -157,19 +198,36 @@ def _check(of: Checked) -> Html:
 def _gate(gate: GateVerdict) -> Html:
     """What was measured, in words: the broken rules first."""
     rules = sorted(gate.rules, key=lambda rule: rule.passed)
-    items = (tag("li", _badge(rule.passed, "passed", "broken"), " ", tag("b", f"{rule.name}. "), rule.said) for rule in rules)
+    items = (tag("li", _ruled(rule), " ", tag("b", f"{rule.name}. "), rule.said) for rule in rules)
     head = tag("summary", f"{gate.model}, what was measured{' (it was registered)' if gate.passed else ''}. {gate.note}")
     opened = None if gate.passed else ""
     return tag("details", head, tag("ul", *items, class_="said"), open=opened)
 
 
 def _ruled(rule: Rule | None) -> Html:
-    return _badge(rule.passed, "passed", "broken") if rule else Html("")
+    if rule is None:
+        return Html("")
+    if rule.passed and not rule.checked:
+        return joined([charts.mark("not checked"), "nothing to compare"])
+    return _badge(rule.passed, "passed", "broken")
 
 
-def _compared(of: Kept) -> list[str]:
-    known = (f"{of.champion:.3f}", f"{of.challenger:.3f}", f"{of.challenger - of.champion:+.3f}")
-    return [of.window, *known, f"{of.low:+.3f} to {of.high:+.3f}", of.said or _clear(of.low, of.high)]
+def _compared(of: Kept, things: str) -> list[str]:
+    aucs = (f"{of.new_auc:.3f}", f"{of.old_auc:.3f}", f"{of.new_auc - of.old_auc:+.3f}")
+    return [
+        of.new,
+        of.old,
+        f"{of.rows:,} {things}, {of.on}",
+        *aucs,
+        f"{of.low:+.3f}\u00a0to\u00a0{of.high:+.3f}",
+        _clear(of.low, of.high),
+    ]
+
+
+def _clear(low: float, high: float) -> str:
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "not clearly either"
 
 
 def _approval(act: Approval) -> list[str]:
@@ -184,9 +242,16 @@ def _answer(said: Said | None) -> Html:
 def _sentences(what: str, said: Sequence[Said]) -> Html:
     if not said:
         return Html("")
-    items = (tag("li", tag("b", f"{one.monitor}. "), one.sentence) for one in said)
+    items = (
+        tag("li", tag("b", f"{one.monitor}{f' ({one.model})' if one.model else ''}. "), _unbroken(one.sentence)) for one in said
+    )
     named = f"{len(said)} {what}{'' if len(said) == 1 else 's'} in words"
     return tag("details", tag("summary", named), tag("ul", *items, class_="said"), open="")
+
+
+def _unbroken(said: str) -> str:
+    """No line ends between a number and its percent sign."""
+    return said.replace(" %", "\u00a0%")
 
 
 def _badge(good: bool, yes: str, no: str) -> Html:
@@ -205,12 +270,6 @@ def _fate(quarantined: bool) -> str:
 def _dirt(clean: int) -> str:
     further = "one further check" if clean == 1 else f"{clean} further checks"
     return f"What the checks found; {further} found nothing" if clean else "What the checks found"
-
-
-def _clear(low: float, high: float) -> str:
-    if low > 0:
-        return "the new model is better"
-    return "the old model is better" if high < 0 else "no clear difference"
 
 
 def _eur(eur: float | None) -> str:

@@ -25,10 +25,10 @@ th.n, td.n { text-align: right; padding-right: 1.6rem; font-variant-numeric: tab
 .mark { width: 1em; height: 1em; vertical-align: -.12em; margin-right: .35em; }
 .mark.ok { fill: var(--good); } .mark.violation { fill: var(--bad); }
 .mark.cannot-say, .mark.not-checked { stroke: var(--soft); fill: none; }
-.matrix td { white-space: nowrap; }
-.facts { list-style: none; margin: .8rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .6rem; }
-.facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem .8rem;
-  flex: 1 1 auto; }
+.matrix td, .matrix th { white-space: nowrap; } thead .by { display: block; font-weight: 400; }
+.facts { list-style: none; margin: .8rem 0; padding: 0; display: grid; gap: .6rem;
+  grid-template-columns: repeat(auto-fit, minmax(9.6rem, 1fr)); }
+.facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem .8rem; }
 .facts b { display: block; font-size: 1.35rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .facts span { color: var(--soft); font-size: .85rem; }
 code, .mono { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; font-size: .88em; overflow-wrap: anywhere; }
@@ -50,8 +50,9 @@ details { margin: .6rem 0; } summary { cursor: pointer; color: var(--blue); } .s
 .drawing .tip { fill: var(--soft); } .drawing .axis, .drawing .rail { stroke: var(--rule); stroke-width: 1.5; }
 .drawing .bar, .drawing .share { fill: var(--bar); } .drawing .station { fill: var(--blue); }
 .drawing .line { fill: none; stroke-width: 2.5; } .drawing .line.champion { stroke: var(--blue); }
-.drawing .line.challenger { stroke: var(--orange); }
-.drawing .champion:not(.line) { fill: var(--blue); } .drawing .challenger:not(.line) { fill: var(--orange); }
+.drawing .dot.again { fill: var(--paper); stroke: var(--orange); stroke-width: 2.5; } .drawing .again.key,
+.drawing .value.again { fill: var(--orange); }
+.drawing .champion:not(.line) { fill: var(--blue); }
 .drawing .key { font-weight: 600; } .drawing .retrain { stroke: var(--orange); stroke-width: 1.5; stroke-dasharray: 4 4; }
 .drawing .retrained { fill: var(--orange); font-weight: 600; }
 footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }

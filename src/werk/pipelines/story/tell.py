@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from werk import governance
 from werk.core.journal import Row
-from werk.core.nouns import Usage, from_micros, utc_now
+from werk.core.nouns import ModelVersion, Usage, from_micros, utc_now
 from werk.core.platform import Platform
 from werk.monitoring import MONITORS, Prices
+from werk.monitoring.verdict import MODEL_QUALITY
 from werk.monitoring.words import percent
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.source_row import SourceRow, spoken
 from werk.pipelines.story.nouns import (
+    Again,
     Approval,
+    Champion,
     Check,
     Checked,
     Cost,
@@ -55,12 +59,13 @@ def tell(
         things=things,
         loop=_loop(p),
         landed=tuple(map(_landed, p.journal.rows("tables", {"zone": "raw"}, order=("table",)))),
+        champion=_champion(p),
         ladder=tuple(map(_rung, p.journal.rows("rungs", order=("place",)))),
         gates=tuple(_gates(p)),
         months=tuple(_months(p)),
         retrains=tuple(_retrains(p)),
-        verdicts=tuple(map(_said, _answers(p))),
-        kept=tuple(map(_kept, p.journal.rows("comparisons"))),
+        verdicts=tuple(_answers(p)),
+        kept=(*_at_the_gate(p), *_later(p)),
         prediction=_followed(followed, outcome, row) if followed else None,
         approvals=tuple(_decisions(p)),
         costs=_costs(p, prices),
@@ -74,17 +79,18 @@ def _loop(p: Platform) -> tuple[Stage, ...]:
     passed = sum(bool(row["passed"]) for row in _evaluations(p))
     refused = len(_evaluations(p)) - passed
     approved = len(p.journal.rows("approvals", {"action": "approved"}))
-    written = p.journal.rows("table_versions", {"table": "product.predictions"})
-    months = p.journal.rows("monitors", {"monitor": "model quality"})
-    violations = [str(row["window"]) for row in months if row["verdict"] == "violation"]
+    answers = [said for said in _answers(p) if not said.again]
+    alarms = sum(said.verdict == "violation" for said in answers)
+    windows, retrained = len({said.window for said in answers}), len(list(_retrains(p)))
+    scores = sum(_int(row["rows"]) for row in p.journal.rows("predictions_written"))
     return (
         _stage("land", len(tables), f"{len(tables)} tables, {sum(_int(row['rows_in']) for row in tables):,} rows"),
         _stage("check", len(tables), f"{sum(_int(row['quarantined']) for row in tables):,} rows set aside"),
         _stage("train", refused + passed, f"{refused + passed} models"),
         _stage("gate", refused + passed, f"{refused} refused, {passed} passed"),
         _stage("approve", approved, f"{approved} by a second actor"),
-        _stage("predict", len(written), f"{sum(_int(row['rows']) for row in written):,} rows"),
-        _stage("monitor", len(months), f"violations: {', '.join(violations) or 'none'}"),
+        _stage("predict", scores, f"{scores:,} scores"),
+        _stage("monitor", windows, f"{windows} windows; violations: {alarms}; retrainings: {retrained}"),
     )
 
 
@@ -109,7 +115,26 @@ def _landed(row: Row) -> Landed:
 
 
 def _rung(row: Row) -> Rung:
-    return Rung(str(row["knows"]), float(cast("float", row["auc"])))
+    return Rung(str(row["knows"]), float(cast("float", row["auc"])), _int(row["rows"]))
+
+
+def _champion(p: Platform) -> Champion | None:
+    """The version that answers now; None before there is one."""
+    for row in p.journal.rows("aliases", {"model": p.project.name, "alias": "champion"}):
+        mv = ModelVersion(p.project.name, _int(row["version"]))
+        report = _report(p, mv)
+        auc = report.get("metrics", {}).get("auc") or {}
+        if None not in (auc.get("value"), auc.get("low"), auc.get("high")):
+            return Champion(str(mv), auc["value"], auc["low"], auc["high"], _int(report.get("n")))
+    return None
+
+
+def _report(p: Platform, mv: ModelVersion) -> dict[str, Any]:
+    """What a registered version was accepted on, as it is stored."""
+    for row in p.journal.rows("versions", {"model": mv.model, "version": mv.version}):
+        key = str(row["report_key"])
+        return cast("dict[str, Any]", json.loads(p.object_store.get([key])[key]))
+    return {}
 
 
 def _gates(p: Platform) -> Iterator[GateVerdict]:
@@ -120,25 +145,39 @@ def _gates(p: Platform) -> Iterator[GateVerdict]:
         refused += row["canonical_hash"] not in names
         name = names.get(row["canonical_hash"], "a refused model" if refused == 1 else f"refused model {refused}")
         rules = cast("list[dict[str, Any]]", row["rules"])
-        said = tuple(Rule(rule["rule"], rule["passed"], rule["sentence"]) for rule in rules)
+        said = tuple(Rule(rule["rule"], rule["passed"], rule["sentence"], rule.get("value") is not None) for rule in rules)
         yield GateVerdict(name, bool(row["passed"]), said, f"Run {row['run']}, model {str(row['canonical_hash'])[-12:]}.")
 
 
 def _months(p: Platform) -> Iterator[Month]:
-    """One window each: the first version's AUC and that of the newest later one that judged it."""
-    rows = p.journal.rows("monitors", {"monitor": "model quality"}, order=("window", "seq"))
-    scored = {row["window"]: _int(row["rows"]) for row in p.journal.rows("predictions_written", order=("version",))}
-    for window in dict.fromkeys(str(row["window"]) for row in rows):
-        of = {str(row["version"]) == "1": cast("dict[str, Any]", row["values"]) for row in rows if row["window"] == window}
-        values = next(reversed(of.values()))
-        first, later = ((of.get(which, {}).get("auc") or {}).get("value") for which in (True, False))
-        yield Month(window, scored.get(window, _int(values.get("known"))), values.get("label_share"), first, later)
+    """One window each, by the version that scored it first; later versions stand beside it."""
+    judged = {(str(row["window"]), str(row["version"])): row for row in p.journal.rows("monitors", {"monitor": MODEL_QUALITY})}
+    for window, versions in _scored(p).items():
+        (first, rows), *later = versions.items()
+        share, auc = _quality(judged.get((window, first)))
+        again = tuple(Again(f"{p.project.name}:{which}", _quality(judged.get((window, which)))[1]) for which, _ in later)
+        yield Month(window, rows, share, auc, f"{p.project.name}:{first}", again)
+
+
+def _scored(p: Platform) -> dict[str, dict[str, int]]:
+    """Per window the versions that scored it and how many rows, whoever came first first."""
+    found: dict[str, dict[str, int]] = {}
+    for row in p.journal.rows("predictions_written", {"model": p.project.name}, order=("version",)):
+        found.setdefault(str(row["window"]), {}).setdefault(str(row["model_version"]), _int(row["rows"]))
+    return dict(sorted(found.items()))
+
+
+def _quality(row: Row | None) -> tuple[float | None, float | None]:
+    """The share of outcomes and the AUC that the monitor of model quality measured."""
+    values = cast("dict[str, Any]", row["values"]) if row else {}
+    return values.get("label_share"), (values.get("auc") or {}).get("value")
 
 
 def _retrains(p: Platform) -> Iterator[Retrain]:
     """Every training that a violation started and that became a version."""
     facts = {fact.seq: fact for fact in p.journal.facts(kinds=("drift.detected",))}
-    for row in p.journal.rows("firings", order=("fact",)):
+    newest = {row["run"]: row for row in p.journal.rows("firings", order=("fact",))}
+    for row in newest.values():
         fact = facts.get(_int(row["fact"]))
         made = p.journal.rows("versions", {"run": row["run"]})
         if fact and fact.body and made:
@@ -146,20 +185,49 @@ def _retrains(p: Platform) -> Iterator[Retrain]:
             yield Retrain(body["window"], body["sentence"], fact.subject, f"{made[0]['model']}:{made[0]['version']}")
 
 
-def _answers(p: Platform) -> list[Row]:
-    """Per window and monitor the newest answer, whichever version it is about."""
-    rows = p.journal.rows("monitors", order=("window", "seq"))
-    return list({(row["window"], row["monitor"]): row for row in rows if row["monitor"] in MONITORS}.values())
+def _answers(p: Platform) -> Iterator[Said]:
+    """The newest answer per window, version and monitor, in the order in which the versions scored the window."""
+    rows = p.journal.rows("monitors", {"model": p.project.name, "monitor": list(MONITORS)})
+    of: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        of.setdefault((str(row["window"]), str(row["version"])), []).append(row)
+    for window, versions in _scored(p).items():
+        for at, version in enumerate(versions):
+            yield from (_said(row, again=at > 0) for row in of.get((window, version), ()))
 
 
-def _said(row: Row) -> Said:
-    return Said(str(row["monitor"]), str(row["window"]), cast("Any", row["verdict"]), str(row["sentence"]))
+def _said(row: Row, *, again: bool) -> Said:
+    model = f"{row['model']}:{row['version']}"
+    return Said(str(row["monitor"]), str(row["window"]), cast("Any", row["verdict"]), str(row["sentence"]), model, again)
 
 
-def _kept(row: Row) -> Kept:
-    said = f"{row['a']} against {row['b']} on {_int(row['rows']):,} rows"
-    old, new, low, high = (float(cast("float", row[name])) for name in ("auc_b", "auc_a", "low", "high"))
-    return Kept(f"to {row['window']}", old, new, low, high, said)
+def _at_the_gate(p: Platform) -> Iterator[Kept]:
+    """Each version against the champion of its day, on rows held out from its training and new to both."""
+    for row in p.journal.rows("versions", {"model": p.project.name}, order=("version",)):
+        mv = ModelVersion(p.project.name, _int(row["version"]))
+        against = _report(p, mv).get("champion") or {}
+        by, old = against.get("differences", {}).get("auc"), against.get("metrics", {}).get("auc")
+        if by and old and None not in (by["value"], by["low"], by["high"], old["value"]):
+            on = f"held out from the training of {mv} and new to both"
+            aucs = old["value"] + by["value"], old["value"]
+            yield Kept(str(mv), str(against["version"]), on, _int(against["n"]), *aucs, by["low"], by["high"], later=False)
+
+
+def _later(p: Platform) -> Iterator[Kept]:
+    """What was compared on purpose, on windows of its own."""
+    for fact in p.journal.facts(kinds=("models.compared",)):
+        body = cast("dict[str, Any]", fact.body or {})
+        if None in (body.get(name) for name in ("auc_a", "auc_b", "low", "high")):
+            continue
+        aucs = (body["auc_a"], body["auc_b"])
+        yield Kept(body["a"], body["b"], _span(p, fact.run, body["window"]), _int(body["rows"]), *aucs, body["low"], body["high"])
+
+
+def _span(p: Platform, run: str | None, last: str) -> str:
+    """From the window its run started with, where the pipeline has such a parameter."""
+    params = [cast("dict[str, Any]", row["params"]) for row in p.journal.rows("runs", {"run": run})] if run else []
+    first = str(params[0].get("start", last)) if params else last
+    return last if first == last else f"{first} to {last}"
 
 
 def _followed(found: Lineage, outcome: str, row: SourceRow | None) -> Followed:
@@ -173,15 +241,18 @@ def _followed(found: Lineage, outcome: str, row: SourceRow | None) -> Followed:
         *(Link("scored from", origin.snapshot, _source(origin)) for origin in found.inputs),
     ]
     if row is None:
-        return Followed(id, f"The model said {percent(score)} {outcome}.", tuple(links))
+        return Followed(id, f"{found.model} gave a probability of {percent(score)} of being {outcome}.", tuple(links))
     links.append(Link("source row", f"one of {row.origin.snapshot}", ", ".join(row.key.values())))
-    sentence = f"For {spoken(row.key)} the model said {percent(score)} {outcome}."
+    sentence = f"For {spoken(row.key)}, {found.model} gave a probability of {percent(score)} of being {outcome}."
     return Followed(id, sentence, tuple(links), tuple(row.values.items()), f"{row.origin.snapshot} from {row.origin.source}")
 
 
 def _commit(found: Lineage) -> str:
-    changed = " and changes not committed" if found.code.get("dirty") else ""
-    return f"commit {str(found.code.get('commit') or 'none')[:12]}{changed}"
+    commit = found.code.get("commit")
+    if not commit:
+        return "the folder as it lay; it had no commit"
+    changed = " with changes not committed" if found.code.get("dirty") else ""
+    return f"commit {str(commit)[:12]}{changed}"
 
 
 def _source(origin: Origin) -> str:
