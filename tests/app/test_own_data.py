@@ -160,3 +160,29 @@ def test_a_row_of_any_key_has_a_lot(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     drawn = [lot((f"key {at}", at, date(2026, 1, 1))) for at in range(1000)]
     assert all(0 <= one < 1 for one in drawn)
     assert 400 < sum(one < 0.5 for one in drawn) < 600
+
+
+def test_what_became_known_with_the_outcome_is_pointed_at(tmp_path: Path) -> None:
+    """A flag that is only ever set with the outcome, and a repair time; not what is merely good, rare, or a coincidence."""
+    rows = range(2000)
+    failed = [at % 20 == 0 for at in rows]
+    frame = pl.DataFrame(
+        {
+            "id": rows,
+            "failed": failed,
+            "fault_code": ["F1" if bad and at % 40 == 0 else None for at, bad in zip(rows, failed, strict=True)],
+            "alarm": [bad and at % 40 == 0 for at, bad in zip(rows, failed, strict=True)],
+            "repair_s": [100.5 + at % 7 if bad else (at % 977) / 977 for at, bad in zip(rows, failed, strict=True)],
+            "good": [at % 331 + 150 * bad for at, bad in zip(rows, failed, strict=True)],
+            "rare": [at == 40 for at in rows],
+            "line": ["AB"[at % 2] for at in rows],
+        }
+    )
+    frame.write_parquet(tmp_path / "rows.parquet")
+    assert columns_of(tmp_path / "rows.parquet", "failed", ["id"]).telling == ("fault_code", "alarm", "repair_s")
+
+
+def test_a_feature_that_is_never_there_with_both_outcomes_breaks_nothing(tmp_path: Path) -> None:
+    half = [at / 7 if at % 2 else None for at in range(ROWS)]
+    found = columns_of(written(tmp_path / "rows.parquet", {"after": half}), "hot", ["id"])
+    assert "after" in found.telling

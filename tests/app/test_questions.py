@@ -424,6 +424,24 @@ def test_a_version_shows_who_decided_and_why(small: Small, capsys: pytest.Captur
     assert record(show.show("small@champion", None, small.root, None))["version"] == 2
 
 
+def test_a_version_shows_what_it_was_measured_to_do(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = show.show("small:1", None, small.root, None)
+    auc = next(entry for entry in record(answer)["metrics"] if entry["metric"] == "auc")
+    assert 0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1
+    assert "metric auc, value " in said(answer, capsys)
+
+
+def test_a_report_that_was_made_better_is_refused(small: Small, tmp_path: Path) -> None:
+    root = copied(small, tmp_path)
+    report = root / ".werk" / "objects" / record(show.show("small:1", None, root, None))["report_key"]
+    better = json.loads(report.read_text())
+    better["metrics"]["auc"]["value"] = 1.0
+    report.write_text(json.dumps(better))
+    with pytest.raises(Failed, match="not the one that was recorded") as found:
+        show.show("small:1", None, root, None)
+    assert found.value.code == "report-altered"
+
+
 @pytest.mark.parametrize("what", ["run", "table", "deployment", "prediction"])
 def test_everything_has_a_page(small: Small, capsys: pytest.CaptureFixture[str], what: str) -> None:
     ids = {

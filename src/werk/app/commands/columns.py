@@ -14,12 +14,17 @@ from werk.data import read_file
 
 # A text of more values than this names things rather than kinds of them, and teaches a model nothing about the next thing.
 MOST_VALUES = 64
+# Where so many rows of one value all had the rarer outcome, or one column ranks them so well, it was hardly known before.
+ENOUGH_ROWS, TELLING_AUC = 20, 0.99
 CODE = re.compile(r"^TABLE = .*?^CATEGORIES = .*?$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """`left_out` are columns that are no features, each with the reason; `types` are those of the contract."""
+    """`left_out` are columns that are no features, each with the reason; `types` are those of the contract.
+
+    `telling` are features that tell the outcome all by themselves: likely they became known with it.
+    """
 
     source: Path
     table: str
@@ -29,6 +34,7 @@ class Columns:
     categories: tuple[str, ...]
     left_out: tuple[str, ...]
     types: dict[str, str]
+    telling: tuple[str, ...] = ()
 
 
 def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
@@ -45,7 +51,8 @@ def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
     categories = tuple(name for name in features if frame.schema[name] in (pl.String, pl.Boolean))
     left_out = tuple(f"{' '.join(name.split())} ({reason})" for name, reason in why.items() if reason)
     types = {name: _type(frame, name, target, key) for name in (*key, target, *features)}
-    return Columns(source, _table(source), tuple(key), target, features, categories, left_out, types)
+    telling = tuple(name for name in features if _tells(frame, name, target))
+    return Columns(source, _table(source), tuple(key), target, features, categories, left_out, types, telling)
 
 
 def _check_target(frame: pl.DataFrame, target: str | None) -> None:
@@ -94,6 +101,30 @@ def _useless(series: pl.Series) -> str:
     if values < 2:
         return "always the same"
     return f"text of {values:,} values" if series.dtype == pl.String and values > MOST_VALUES else ""
+
+
+def _tells(frame: pl.DataFrame, name: str, target: str) -> bool:
+    known = frame.select(value=name, outcome=pl.col(target).cast(pl.Float64)).drop_nulls("outcome")
+    if known["value"].n_unique() <= MOST_VALUES:
+        return _pure(known)
+    return _pure(known.with_columns(pl.col("value").is_null())) or _ranks(known.drop_nulls()) >= TELLING_AUC
+
+
+def _pure(known: pl.DataFrame) -> bool:
+    """Whether all rows of some value, and enough of them, had the rarer outcome."""
+    ones = known["outcome"].to_numpy().mean()
+    told = known.group_by("value").agg(pl.len().alias("rows"), (pl.col("outcome") == float(ones < 0.5)).all().alias("all"))
+    return not told.filter(pl.col("all") & (pl.col("rows") >= ENOUGH_ROWS)).is_empty()
+
+
+def _ranks(known: pl.DataFrame) -> float:
+    """The AUC of a column as it is, or turned round; 0.5 where one outcome is missing."""
+    hit = known["outcome"].to_numpy() == 1
+    ones, others = int(hit.sum()), int((~hit).sum())
+    if not ones or not others:
+        return 0.5
+    auc = (known["value"].cast(pl.Float64).rank().to_numpy()[hit].sum() - ones * (ones + 1) / 2) / (ones * others)
+    return float(max(auc, 1 - auc))
 
 
 def _type(frame: pl.DataFrame, name: str, target: str, key: list[str]) -> str:

@@ -68,8 +68,10 @@ def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
         return [f"  next: cd {name}, read README.md, then: werk ingest raw.airlines data/airlines.parquet"]
     left_out = [f"  left out: {', '.join(columns.left_out)}"] if columns.left_out else []
     features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories"
+    names = ", ".join(columns.telling)
+    telling = [f"  look at {names}: alone enough to tell the outcome, so were they known before it?"] if names else []
     then = f"  next: cd {name}, fill in plan.toml, then: werk ingest {_landing(target, columns)}"
-    return [features, *left_out, then]
+    return [features, *left_out, *telling, then]
 
 
 def create(target: Path, template: str, columns: Columns | None = None) -> None:
