@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -196,6 +197,8 @@ def test_a_verdict_that_comes_back_is_shown_although_its_check_came_from_the_cac
     lived = Small(tmp_path)
     lived.werk("ingest", "raw.rows", "rows.parquet")
     lived.werk("run", "training")
+    token = json.loads(lived.werk("actor", "add", "second", "--json"))["token"]
+    lived.werk("approve", "small:1", token=token)
     verdicts = []
     changed = pl.read_parquet(lived.root / "rows.parquet").with_columns(x=pl.col("x") * 100)
     changed.write_parquet(lived.root / "changed.parquet")
@@ -426,9 +429,9 @@ def test_a_version_shows_who_decided_and_why(small: Small, capsys: pytest.Captur
 
 def test_a_version_shows_what_it_was_measured_to_do(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
     answer = show.show("small:1", None, small.root, None)
-    auc = next(entry for entry in record(answer)["metrics"] if entry["metric"] == "auc")
+    auc = record(answer)["evaluation"]["metrics"]["auc"]
     assert 0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1
-    assert "metric auc, value " in said(answer, capsys)
+    assert re.search(r"^  auc +0\.\d+ \(95 % 0\.\d+ to ", said(answer, capsys), re.MULTILINE)
 
 
 def test_a_report_that_was_made_better_is_refused(small: Small, tmp_path: Path) -> None:
@@ -437,9 +440,9 @@ def test_a_report_that_was_made_better_is_refused(small: Small, tmp_path: Path) 
     better = json.loads(report.read_text())
     better["metrics"]["auc"]["value"] = 1.0
     report.write_text(json.dumps(better))
-    with pytest.raises(Failed, match="not the one that was recorded") as found:
+    with pytest.raises(Failed, match="not the one that was evaluated") as found:
         show.show("small:1", None, root, None)
-    assert found.value.code == "report-altered"
+    assert found.value.code == "report-tampered"
 
 
 @pytest.mark.parametrize("what", ["run", "table", "deployment", "prediction"])

@@ -279,7 +279,7 @@ def retire(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Retire an approved version that is not the champion and that no endpoint answers with."""
+    """Retire an approved version. Not the champion, and none that an endpoint answers with."""
     _do("models.retire", json, version=version, comment=comment, project=project, profile=profile)
 
 
@@ -484,7 +484,7 @@ def audit_verify(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Hash every fact and every table's files again, replay every projection, check every signed head."""
+    """Check the whole record. Facts, tables and stored objects are hashed again, projections replayed, signed heads checked."""
     _do("proof.verify", json, tables=tables, project=project, profile=profile)
 
 

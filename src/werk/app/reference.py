@@ -32,12 +32,14 @@ _EXIT = {name: kind.exit_code for name, kind in vars(errors).items() if inspect.
 _ELSEWHERE = {
     "backup-unwritable": "The backup cannot be written there; the sentence says why.",
     "checkout-unwritable": "The folder cannot be written; the sentence says why.",
+    "log-damaged": "A line of the prediction log is not what the server wrote; the sentence names it.",
     "monitor-violation": "Monitors report a violation in the newest window, and --check was given.",
     "rebuild-stopped": "The training could not be repeated.",
     "restore-unwritable": "The project cannot be restored there; the sentence says why.",
     "declared-malformed": "golden.toml or behaviour.toml is not written as it must be; the sentence says where.",
     "link-circular": "A path goes through a symbolic link that leads back to itself.",
     "table-tampered": "What lies in the table store is not what was written; the sentence names version and file.",
+    "value-range": "A tensor holds a value that its datatype cannot; the sentence names tensor and place.",
     "usage": "The command line cannot be understood so.",
 }
 Cells = Sequence[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from werk.monitoring.verdict import MONITORS
+from werk.monitoring.verdict import COST, MONITORS
 from werk.monitoring.words import euros
 from werk.pipelines.story import charts
 from werk.pipelines.story.markup import Html, joined, table, tag
@@ -91,7 +91,8 @@ def months(story: Story) -> Html:
         )
     drawing = charts.months(story.months, story.outcome, story.retrains)
     told = [f"{one.challenger} was trained to follow {one.champion} because of {one.sentence}." for one in story.retrains]
-    why = (tag("p", _unbroken(sentence)) for sentence in told or ["No retraining was started."])
+    judged = any(said.monitor != COST for said in story.verdicts)
+    why = (tag("p", _unbroken(sentence)) for sentence in told or (["No retraining was started."] if judged else []))
     return joined([tag("p", said), drawing, _scored(story), *why])
 
 
