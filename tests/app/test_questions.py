@@ -298,6 +298,31 @@ def test_a_served_prediction_is_followed_like_one_of_a_batch(
     assert "answered at 'small'" in said(answer, capsys)
 
 
+def test_a_served_prediction_is_known_after_a_restore(small: Small, tmp_path: Path) -> None:
+    root = copied(small, tmp_path)
+    (id,) = asked(root, [{"id": 500, "x": 0.25, "z": None}])
+    (segment,) = (root / ".werk/serving/predictions").glob("*.jsonl")
+    with segment.open("ab") as log:
+        log.write(b'{"id":"prd_00000000000000000000","torn')  # what a killed server leaves
+    for words in (["backup", str(tmp_path / "safe")], ["restore", str(tmp_path / "safe"), str(tmp_path / "back")]):
+        home = small.home if words[0] == "backup" else tmp_path / "home"
+        subprocess.run(
+            [sys.executable, "-m", "werk.app.cli", *words], cwd=root, env={**os.environ, "WERK_HOME": str(home)}, check=True
+        )
+    told = subprocess.run(
+        [sys.executable, "-m", "werk.app.cli", "show", id, "--json"],
+        cwd=tmp_path / "back",
+        env={**os.environ, "WERK_HOME": str(tmp_path / "home")},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert json.loads(told.stdout)["features"] == {"x": 0.25, "z": None}
+    (back,) = (tmp_path / "back/.werk/serving/predictions").glob("*.jsonl")
+    assert back.read_bytes().count(b"\n") == 1
+    assert b"torn" not in back.read_bytes()
+    assert back.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_log_that_says_otherwise_than_the_journal_is_no_lineage(small: Small, tmp_path: Path) -> None:
     root = copied(small, tmp_path)
     (id,) = asked(root, [{"x": 0.25, "z": 1}])

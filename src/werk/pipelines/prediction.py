@@ -15,7 +15,7 @@ from werk.core.errors import Failed, InputError
 from werk.core.nouns import ModelVersion, from_micros
 from werk.core.platform import Platform
 from werk.pipelines.steps import PREDICTIONS, SERVING
-from werk.serving.prediction_log import find
+from werk.serving.prediction_log import FOLDER, find
 
 _DEPLOYED = ("endpoint", "model", "version", "canonical_hash")
 
@@ -59,7 +59,7 @@ def served(p: Platform, id: str) -> Served | None:
 
 
 def _log(p: Platform) -> Path:
-    return p.project.root / SERVING / "predictions"
+    return p.project.root / SERVING / FOLDER
 
 
 def _batch(p: Platform, id: str) -> Mapping[str, object] | None:

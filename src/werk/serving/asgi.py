@@ -18,7 +18,7 @@ from werk.core.errors import InputError, Transient, WerkError, unknown
 from werk.serving.endpoint import Endpoints, Live
 from werk.serving.metrics import Metrics
 from werk.serving.payloads import Request, inference, invocation, parse_json
-from werk.serving.prediction_log import PredictionLog
+from werk.serving.prediction_log import FOLDER, PredictionLog
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -84,7 +84,7 @@ class App:
     ) -> None:
         self.endpoints = Endpoints(directory)
         self.metrics = Metrics()
-        self._log = PredictionLog(directory / "predictions")
+        self._log = PredictionLog(directory / FOLDER)
         self._hosts = frozenset(host.lower() for host in hosts)
         self._require_token = require_token
         self._limits = limits or Limits()

@@ -14,6 +14,7 @@ import orjson
 
 from werk.core.errors import Tampered, Transient
 
+FOLDER = "predictions"  # in the folder that the server answers from
 SEGMENT_BYTES = 64 * 1024 * 1024
 _ID = re.compile(r"prd_[0-9a-f]{20}")
 
@@ -70,6 +71,13 @@ def read_log(directory: Path) -> Iterator[dict[str, Any]]:
     """Every logged prediction, oldest segment first; a torn last line was never acknowledged and is left out."""
     for segment in sorted(directory.glob("*.jsonl")):
         yield from _lines(segment)
+
+
+def whole_lines(directory: Path) -> Iterator[tuple[str, bytes]]:
+    """Each segment's name and its lines so far, for a copy while servers go on answering; a torn last line is left out."""
+    for segment in sorted(directory.glob("*.jsonl")):
+        text = segment.read_bytes()
+        yield segment.name, text[: text.rfind(b"\n") + 1]
 
 
 def find(directory: Path, id: str) -> dict[str, Any] | None:

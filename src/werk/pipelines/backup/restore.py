@@ -16,7 +16,7 @@ from werk.core.ports.table_store import PhysicalTables, TableStore
 from werk.journal import places
 from werk.journal.database import connect
 from werk.pipelines.backup.archive import Archive
-from werk.pipelines.backup.take import CODE, KEY
+from werk.pipelines.backup.take import ANSWERED, CODE, KEY
 from werk.pipelines.steps import SERVING
 from werk.serving.deploy import redeploy
 
@@ -24,11 +24,13 @@ Tell = Callable[[str, int, int], None]
 
 
 def place_code(archive: Archive, root: Path) -> None:
-    """The project's files and the code trees of its runs."""
+    """The project's files, the code trees of its runs and what its server has answered."""
     for name in archive.names("project/"):
         _write(root / name.removeprefix("project/"), archive.read(name))
     for name in archive.names("code/"):
         _write(root / CODE / name.removeprefix("code/"), archive.read(name))
+    for name in archive.names("predictions/"):
+        _write(root / ANSWERED / name.removeprefix("predictions/"), archive.read(name), mode=0o600)
 
 
 def place_keys(archive: Archive, store: KeyStore) -> bool:
@@ -105,6 +107,7 @@ def declare(p: Platform, archive: Archive, aside: Path | None) -> None:
     redeploy(p, p.project.root / SERVING)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode)
     path.write_bytes(data)

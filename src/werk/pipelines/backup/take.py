@@ -24,10 +24,13 @@ from werk.core.ports.key_store import PortableKeys
 from werk.core.ports.table_store import PhysicalTables
 from werk.journal import SqlJournal
 from werk.pipelines.backup.archive import About, manifest_of, seal
+from werk.pipelines.steps import SERVING
+from werk.serving.prediction_log import FOLDER, whole_lines
 from werk.workflow.capture import CodeTree, checkout_code
 
 KEY = "werk"
 CODE = Path(".werk") / "code.git"
+ANSWERED = Path(SERVING) / FOLDER
 Tell = Callable[[str, int, int], None]
 
 
@@ -82,6 +85,7 @@ def take(p: Platform, log: SqlJournal, code: CodeTree, target: Path, *, keys: bo
         raise InputError("This table store cannot be copied.", code="backup-unsupported", hint="Use delta.")
     with _unfinished(p.project.root, target) as folder:
         written = _Folder(folder, tell)
+        _predictions(p.project.root / ANSWERED, written)  # first, so that the journal knows what answered each of them
         head = journal.backup(log, folder / "journal")
         written.adopt(folder / "journal")
         then = log.at(head.seq)
@@ -166,6 +170,12 @@ def _objects(p: Platform, written: _Folder) -> None:
 def _code(store: Path, written: _Folder) -> None:
     for path in sorted(path for path in store.rglob("*") if path.is_file() and "~" not in path.name):
         written.put(f"code/{path.relative_to(store).as_posix()}", path.read_bytes())
+
+
+def _predictions(log: Path, written: _Folder) -> None:
+    """What the prediction server has answered: it stands in its log alone."""
+    for name, lines in whole_lines(log):
+        written.put(f"predictions/{name}", lines, mode=0o600)
 
 
 def _key(p: Platform, written: _Folder) -> bool:
