@@ -1,4 +1,4 @@
-"""`werk init --data`: a project for whatever file one has; what cannot be a key, an outcome or a feature is said."""
+"""`werk init --from`: a project for whatever file one has; what cannot be a key, an outcome or a feature is said."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_nothing_to_learn_from(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("template", "data", "target"),
-    [("table", None, None), ("flights", "rows.csv", "hot"), (None, None, "hot"), (None, "no.csv", "hot")],
+    [("tabular", None, None), ("flights", "rows.csv", "hot"), (None, None, "hot"), (None, "no.csv", "hot")],
 )
 def test_what_does_not_fit_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str | None, data: str | None, target: str | None

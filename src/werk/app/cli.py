@@ -122,18 +122,18 @@ def demo(
 def init(
     name: Annotated[str, typer.Argument(help="The use case's name; a folder of that name is made.")],
     template: Annotated[
-        str | None, typer.Option("--template", help="flights (an example with data) or table (with --data). [default: flights]")
+        str | None, typer.Option("--template", help="flights (an example with data) or tabular (with --from). [default: flights]")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Your own Parquet, CSV or JSON-lines file: one row a thing, with its outcome.")
+        Path | None, typer.Option("--from", help="Your own Parquet, CSV or JSON-lines file: one row a thing, with its outcome.")
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="The column of --data to predict: 1 or 0.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="The column of --from to predict: 1 or 0.")] = None,
     key: Annotated[
         list[str] | None, typer.Option("--key", help="The column that tells rows apart; again for more than one.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create a use case, from a template or from a file of yours. Its files are yours to edit. Example: `werk init pumps --data
+    """Create a use case, from a template or from a file of yours. Its files are yours to edit. Example: `werk init pumps --from
     pumps.csv --target failed --key pump`."""
     _do("projects.init", json, name=name, template=template, data=data, outcome=target, key=key or [])
 

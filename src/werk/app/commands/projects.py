@@ -22,7 +22,7 @@ from werk.core.nouns import check_name, new_id
 IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n"
 
 
-OWN = "table"  # the template of one's own data
+OWN = "tabular"  # the template of one's own data
 
 
 def init(name: str, template: str | None, data: Path | None, outcome: str | None, key: list[str]) -> Answer:
@@ -37,9 +37,9 @@ def init(name: str, template: str | None, data: Path | None, outcome: str | None
 
 
 def _check_fitting(template: str, data: Path | None, outcome: str | None, key: list[str]) -> None:
-    hint = "werk init NAME --data FILE --target COLUMN --key COLUMN"
+    hint = "werk init NAME --from FILE --target COLUMN --key COLUMN"
     if template == OWN and data is None:
-        raise InputError("The template 'table' is made from your data.", code="template-data", hint=f"Write {hint}.")
+        raise InputError("The template 'tabular' is made from your data.", code="template-data", hint=f"Write {hint}.")
     if template != OWN and (data is not None or outcome is not None or key):
         said = f"The template '{template}' brings its own data." if data else "There is no file that --target or --key speak of."
         raise InputError(said, code="template-data", hint=f"For your own: {hint}.")
