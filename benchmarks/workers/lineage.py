@@ -46,7 +46,7 @@ def training(at: int) -> list[NewFact]:
 
 def predictions(at: int, rows: int) -> pl.DataFrame:
     ids = pl.Series([f"prd_{at}_{row}" for row in range(rows)])
-    same = {"model": "delay", "version": at + 1, "input_snapshot": f"raw.flights@{at}"}
+    same = {"model": "delay", "version": at + 1, "canonical_hash": f"{at:064x}", "input_snapshot": f"raw.flights@{at}"}
     return pl.DataFrame({"prediction_id": ids, "score": [0.25] * rows}).with_columns(
         **{name: pl.lit(value, dtype=pl.Int64 if name == "version" else pl.String) for name, value in same.items()}
     )

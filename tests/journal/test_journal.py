@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from werk.core.errors import Failed, InputError, Lost, Tampered, Transient, Werk
 from werk.core.journal import Head, Lease, NewFact, Point
 from werk.journal import SqlJournal, open_journal, replay, verify
 from werk.journal.chain import fact_hash
+from werk.journal.projections import _select_open
 
 Open = Callable[..., SqlJournal]
 
@@ -389,19 +393,15 @@ def test_changes_of_one_row_keep_their_order_in_a_batch_of_many(url: str, opened
     assert verify(journal).ok
 
 
-def test_a_row_of_many_versions_is_closed_as_fast_as_a_new_one(url: str, opened: Open) -> None:
-    journal = opened(url)
-    for at in range(0, 6000, 2000):
-        journal.append([champion(version) for version in range(at, at + 2000)])
-
-    def took(model: str) -> float:
-        with journal.write() as writer:
-            writer.append([NewFact("alias.set", model, {"version": 0})])
-            times = []
-            for version in range(30):
-                begun = time.perf_counter()
-                writer.append([NewFact("alias.set", model, {"version": version})])
-                times.append(time.perf_counter() - begun)
-        return min(times)
-
-    assert took("delay") < 4 * took("new")
+def test_the_open_row_of_a_key_is_found_without_reading_its_history(lite_url: str, opened: Open) -> None:
+    opened(lite_url).append([champion(version) for version in range(3)])
+    with closing(sqlite3.connect(lite_url.removeprefix("sqlite:///"))) as file:
+        told = file.execute("PRAGMA table_info(p_aliases)").fetchall()
+        columns, size = tuple(row[1] for row in told), sum(row[5] > 0 for row in told) - 1
+        assert columns[size] == "valid_from"
+        plan = file.execute(f"EXPLAIN QUERY PLAN {_select_open('aliases', columns, size, 2, '?')}", ["k"] * size * 4).fetchall()
+    reads = [row[3] for row in plan if "p_aliases" in row[3]]
+    assert reads
+    for read in reads:
+        assert re.match(r"SEARCH p_aliases USING (COVERING )?INDEX \S+ \(project=\? AND ", read), plan
+    assert any("valid_from=?" in read for read in reads), plan

@@ -26,7 +26,7 @@ from werk.core.ports.table_store import TableStore
 
 LIBRARIES = ("deltalake", "polars", "duckdb", "sqlalchemy", "lightgbm", "scikit-learn", "cryptography")
 UNPROVEN = (
-    "a real S3 service (tested against moto), and serving or retraining on Postgres and S3",
+    "a real S3 service (tested against moto)",
     "the full kill matrix of 500 points (CI samples it)",
     "macOS and Windows",
     "pinned kernels of MKL, PyTorch and oneDNN, and of any processor but x86-64",
