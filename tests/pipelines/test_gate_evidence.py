@@ -295,3 +295,56 @@ def test_the_gates_verdict_is_told_with_every_run_and_version(case: Case) -> Non
     page = case.does("show", "small:1")
     for words in ("metrics.auc.min", "golden.high", "more-x-is-more", "champion", "brier"):
         assert words in page
+
+
+COMPARED = PIPELINES.replace(
+    'outcome: str = "late"):', 'outcome: str = "late", champion: str | None = "small@champion"):'
+).replace("steps.evaluate(model, holdout)", "steps.evaluate(model, holdout, champion=champion)")
+NOT_WORSE = GATE + "[champion]\nmetric = 'auc'\ntolerance = 0.02\n"
+LOAD, SPOILT = 'tables.scan("raw.rows").collect()', 'tables.scan("raw.rows").collect().with_columns(x=pl.col("z"))'
+SAME = 'tables.scan("raw.rows").collect().head(10**6)'
+
+
+@pytest.fixture
+def reigning(tmp_path: Path) -> Case:
+    """A champion, and a gate that no worse model passes."""
+    case = Case(tmp_path)
+    case.writes("pipelines.py", COMPARED)
+    case.writes("gate.toml", NOT_WORSE.replace("min = 0.5", "min = 0.0"))
+    case.does("run", "training")
+    token = json.loads(case.does("actor", "add", "second", "--json"))["token"]
+    case.does("approve", "small:1", token=token)
+    case.does("alias", "small:1", "champion")
+    return case
+
+
+def champion_rule(case: Case, *words: str) -> tuple[int, str]:
+    done = case.werk("run", "training", *words)
+    [told] = [line for line in done.stderr.splitlines() if "champion.auc  " in line]
+    return done.returncode, told
+
+
+def test_a_champion_is_not_asked_about_features_that_other_code_made(reigning: Case) -> None:
+    """Spoilt features spoil both models alike, and the worse one would look like the better."""
+    reigning.writes("pipelines.py", COMPARED.replace(LOAD, SPOILT))
+    code, told = champion_rule(reigning)
+    assert (code, "300 rows as its own code made them" in told) == (3, True), told
+    difference = float(told.split("differs by ")[1].split(" ")[0])
+    assert difference < -0.2
+
+
+def test_other_code_that_makes_the_same_of_each_row_compares_all_of_them(reigning: Case) -> None:
+    reigning.writes("pipelines.py", COMPARED.replace(LOAD, SAME))
+    code, told = champion_rule(reigning, "-p", "rounds=6")
+    assert (code, "(small:1, 300 rows)" in told) == (0, True), told
+
+
+def test_rows_that_only_other_code_has_made_compare_nothing_and_that_is_said(reigning: Case) -> None:
+    rows = pl.read_parquet(reigning.root / "rows.parquet")
+    pl.concat([rows, rows.with_columns(pl.col("id") + 900)]).write_parquet(reigning.root / "rows.parquet")
+    reigning.does("ingest", "raw.rows", "rows.parquet")
+    code, told = champion_rule(reigning, "-p", "cut=900")
+    assert (code, "(small:1, 900 rows)" in told) == (0, True), f"the same code makes the same of new rows: {told}"
+    reigning.writes("pipelines.py", COMPARED.replace(LOAD, SPOILT))
+    code, told = champion_rule(reigning, "-p", "cut=900")
+    assert (code, "the code of data-load has changed since small:1" in told) == (3, True), told

@@ -33,11 +33,18 @@ _TIMED_ROWS, _TIMED_TIMES = 300, 3
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The version to be not worse than; `trained_on` are the keys of the rows it learnt from, None when nobody knows."""
+    """The version to be not worse than.
+
+    - `trained_on`: the keys of the rows it learnt from, None when nobody knows.
+    - `judged_on`: other rows as its own run made them, with key, features and outcome; None when they are no longer kept.
+    - `changed`: the steps that made the new rows and whose code is another than in its run.
+    """
 
     version: str
     model: Model
     trained_on: pl.DataFrame | None
+    judged_on: pl.DataFrame | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +195,64 @@ def _groups(seen: Holdout, column: str) -> list[tuple[str | None, np.ndarray[Any
 def _against(p: Platform, champion: Champion, seen: Holdout) -> Entry:
     """On the rows that are new to both: on those it was trained on the champion would have an advantage."""
     fair = _new_to(champion, seen.rows)
+    why = _unlike(champion, seen) if fair.any() else f"{champion.version} was trained on all {len(fair):,} rows of this hold-out."
+    part, asked = _as_its_own(champion, _part(seen, fair)) if why is None else (_part(seen, fair), None)
     told: dict[str, JSON] = {
         "version": champion.version,
         "canonical_hash": canonical_hash(p.model_format[champion.model.format], champion.model),
-        "n": int(fair.sum()),
+        "n": len(part.rows),
         "seen": None if champion.trained_on is None else int((~fair).sum()),
+        "own_rows": asked is not None,
     }
-    why = _unlike(champion, seen) if fair.any() else f"{champion.version} was trained on all {len(fair):,} rows of this hold-out."
+    if why is None and asked is None and champion.changed and not _made_alike(champion, part):
+        why = _made_by_other_code(champion)
     try:
-        compared = None if why else _compared(p, champion.model, _part(seen, fair))
+        compared = None if why else _compared(p, champion.model, part, part.rows if asked is None else asked)
     except InputError as unlike:
         why, compared = f"{champion.version} cannot answer these rows: {unlike.message}", None
     return {**told, "why": why, **(compared or {"metrics": {}, "differences": {}})}
+
+
+def _made_by_other_code(champion: Champion) -> str:
+    steps = " and ".join(champion.changed)
+    return f"the code of {steps} has changed since {champion.version}, and none of these rows is kept as its own code made it."
+
+
+def _as_its_own(champion: Champion, part: Holdout) -> tuple[Holdout, pl.DataFrame | None]:
+    """Where the code makes other features of a row than the champion learnt from, it is asked with those of its own run.
+
+    Only rows that are kept so can be compared then. None when there are none, or where both make the same of them.
+    """
+    own = _kept(champion, part)
+    if own is None or not own.height or _equal(champion.model, own, part):
+        return part, None
+    there = part.rows.select(champion.model.key).with_row_index("_row").join(own, on=champion.model.key, how="semi")["_row"]
+    where = np.zeros(len(part.rows), dtype=np.bool_)
+    where[there.to_numpy()] = True
+    return _part(part, where), own
+
+
+def _made_alike(champion: Champion, part: Holdout) -> bool:
+    own = _kept(champion, part)
+    return own is not None and bool(own.height) and _equal(champion.model, own, part)
+
+
+def _kept(champion: Champion, part: Holdout) -> pl.DataFrame | None:
+    """The champion's own rows of these keys, in their order; those whose outcome is told otherwise now prove nothing."""
+    model, own = champion.model, champion.judged_on
+    if own is None or not {*model.key, model.target} <= set(part.rows.columns):
+        return None
+    keys = part.rows.select(*model.key, pl.col(model.target).alias("_now"))
+    own = own.cast({name: keys.schema[name] for name in model.key}, strict=False)
+    found = keys.join(own, on=model.key, how="inner", maintain_order="left")
+    return found.filter(pl.col("_now").cast(pl.Float64) == pl.col(model.target).cast(pl.Float64)).drop("_now")
+
+
+def _equal(model: Model, own: pl.DataFrame, part: Holdout) -> bool:
+    if not set(model.features) <= set(part.rows.columns):
+        return False
+    now = own.select(model.key).join(part.rows, on=model.key, how="left", maintain_order="left")
+    return now.select(model.features).equals(own.select(model.features))
 
 
 def _new_to(champion: Champion, rows: pl.DataFrame) -> Flags:
@@ -221,8 +274,9 @@ def _part(seen: Holdout, where: Flags) -> Holdout:
     return replace(seen, rows=seen.rows.filter(pl.Series(where)), scores=seen.scores[where], labels=seen.labels[where])
 
 
-def _compared(p: Platform, champion: Model, seen: Holdout) -> dict[str, JSON]:
-    theirs = predict(p, champion, seen.rows)
+def _compared(p: Platform, champion: Model, seen: Holdout, asked: pl.DataFrame) -> dict[str, JSON]:
+    """`asked` are the same rows in the same order, as the champion is to see them."""
+    theirs = predict(p, champion, asked)
     if theirs.shape != seen.scores.shape:
         raise InputError("it knows other classes.", code="compare-unlike", hint="Compare models of one task.")
     told = metrics(seen.task, theirs, seen.labels)

@@ -54,7 +54,7 @@ def evaluate(
     made from, by digest.
     """
     golden, behaviour = (context.root / name if context.files[name] else None for name in (GOLDEN, BEHAVIOUR))
-    against = pinned_champion(p, champion) if champion else None
+    against = pinned_champion(p, champion, context.run, context.step) if champion else None
     told = models.evaluate(p, model, holdout, golden=golden, behaviour=behaviour, slices=slices, champion=against)
     return replace(told, files=context.files)
 

@@ -6,7 +6,7 @@ the project, and the environment. What else lies in the project's folder made no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from werk import registry
@@ -44,7 +44,7 @@ def making(p: Platform, run: str, identity: str) -> dict[str, JSON] | None:
     spec = Spec.from_json(cast("Mapping[str, object]", row["spec"]))
     params = cast("Mapping[str, JSON]", row["params"])
     steps = {str(step["step"]): step for step in p.journal.rows("steps", {"run": run})}
-    return {"environment": environment, **{node.id: _of(node, steps[node.id], params) for node in _upstream(spec, last)}}
+    return {"environment": environment, **{node.id: _of(node, steps[node.id], params) for node in spec.upstream(last)}}
 
 
 def _of(node: Node, step: Row, params: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -60,15 +60,6 @@ def _given(source: Source, params: Mapping[str, JSON]) -> JSON:
             return {"value": params[name]}
         case Const(value):
             return {"value": value}
-
-
-def _upstream(spec: Spec, last: Node) -> Iterator[Node]:
-    """The node and all that it was given something by."""
-    wanted = {last.id}
-    for node in reversed(spec.nodes):
-        if node.id in wanted:
-            wanted |= {source.node for source in node.inputs.values() if isinstance(source, FromStep)}
-            yield node
 
 
 def _environment(p: Platform, run: str) -> str | None:

@@ -207,7 +207,8 @@ def _on_which_rows(champion: Report) -> str:
     known = f"; {seen:,.0f} others left out, as {version} was trained on them" if seen else ""
     if "seen" in champion and seen is None:
         known = f"; whether {version} was trained on some of them is not known"
-    return f" ({version}, {rows:,.0f} rows{known})"
+    own = " as its own code made them, for the code has changed since" if champion.get("own_rows") else ""
+    return f" ({version}, {rows:,.0f} rows{own}{known})"
 
 
 def _difference(needed: NotWorse, champion: Report, metrics: Report) -> float | None:
