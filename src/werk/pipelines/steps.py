@@ -28,7 +28,7 @@ from werk.serving.score import score
 from werk.workflow import StepContext, step
 from werk.workflow.project_files import digests
 
-PREDICTIONS = "product.predictions"
+PREDICTIONS = data.PREDICTIONS
 SERVING = ".werk/serving"
 GOLDEN, BEHAVIOUR = "golden.toml", "behaviour.toml"
 
