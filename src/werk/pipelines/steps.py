@@ -24,7 +24,7 @@ from werk.pipelines.champion import check_pinned, pinned_champion
 from werk.pipelines.deploy import put_live
 from werk.pipelines.twin import twin
 from werk.serving.facts import record_predictions
-from werk.serving.score import score
+from werk.serving.score import batch_of, score
 from werk.workflow import StepContext, step
 from werk.workflow.project_files import digests
 
@@ -179,6 +179,8 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     - `model`: `NAME:VERSION`, approved; give it as a pipeline's parameter `model: str = "NAME@champion"`.
     - `window`: what is scored, as the monitors and the story name it: "2013-07".
 
+    Each row's id is its own: of the version, the window, all rows and its key, so that an exact repeat gives it again.
+
     Returns a row a prediction, sorted by the key: `prediction_id`, the key, `score` (for a binary model the probability of 1),
     `model`, `version`, `canonical_hash`, `input_snapshot`, `window`, and `attributions` of 500 rows.
     """
@@ -186,10 +188,10 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     _check_approved(p, mv)
     loaded = load(p, mv)
     snapshots = " ".join(snapshots_of(p, context.run))
-    scored = _scored(p, mv, loaded, rows, snapshots).with_columns(pl.lit(window).alias("window"))
+    once = batch_of(mv, window, context.inputs["rows"])
+    scored = _scored(p, mv, loaded, rows, snapshots, once).with_columns(pl.lit(window).alias("window"))
     drift = _drift(p, mv, loaded, rows, scored, window)
     stored = scored.with_columns(pl.lit(context.run).alias("run"), pl.lit(drift).alias("drift"))
-    once = f"{mv}/{window}/{context.inputs['rows']}"
     notes = {"model": str(mv), "window": window}
     written = data.write(p, PREDICTIONS, stored, once=(once, 1), notes=notes)
     context.wrote(written)
@@ -340,11 +342,11 @@ def _importance(p: Platform, model: Model, rows: pl.DataFrame) -> dict[str, floa
     return models.importance(models.explain(p, model, sample(rows, model)), model) if _explains(p, model) else {}
 
 
-def _scored(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, snapshots: str) -> pl.DataFrame:
+def _scored(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, snapshots: str, batch: str) -> pl.DataFrame:
     """With the attributions of 500 rows; a format that explains nothing leaves them null, so that the table keeps its columns."""
     if _explains(p, model):
-        return score(p, mv, model, rows, input_snapshot=snapshots, with_attributions=500)
-    scored = score(p, mv, model, rows, input_snapshot=snapshots)
+        return score(p, mv, model, rows, input_snapshot=snapshots, batch=batch, with_attributions=500)
+    scored = score(p, mv, model, rows, input_snapshot=snapshots, batch=batch)
     return scored.with_columns(pl.lit(None, dtype=pl.List(pl.Float64)).alias("attributions"))
 
 
