@@ -165,11 +165,11 @@ def test_a_stricter_file_refuses_at_the_next_run_and_a_mended_one_passes(case: C
 def test_a_report_made_from_another_file_is_refused_on_resume(case: Case) -> None:
     case.writes("gate.toml", f"{GATE}[golden]\nrequired = true\n")
     case.writes("golden.toml", RIGHT)
-    case.writes("plan.toml", "")
+    case.writes("gate.toml", "")
     failed = case.werk("run", "training")  # stops at the registration, with the evaluation done
     [(run, _)] = case.ask("SELECT run, status FROM p_runs WHERE status = 'failed'")
     assert failed.returncode == 2
-    case.writes("plan.toml", PLAN)
+    case.writes("gate.toml", f"{GATE}[golden]\nrequired = true\n")
     case.writes("golden.toml", WRONG)
     assert "golden.toml" in case.refuses("report-outdated", "resume", run)
     case.writes("golden.toml", RIGHT)
@@ -198,6 +198,24 @@ def test_only_what_made_the_model_makes_another_version(case: Case) -> None:
     assert case.versions() == 4
     case.does("run", "training")
     assert case.versions() == 4, "a twin of an older version is no new one"
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "named"),
+    [
+        (None, 2, "plan-absent"),
+        ("", 2, "plan-incomplete"),
+        (PLAN.replace("'auc'", "''"), 2, "plan-incomplete"),
+        (PLAN.replace("minimal", "unacceptable"), 3, "risk-unacceptable"),
+    ],
+)
+def test_a_run_that_registers_asks_for_its_plan_before_any_work(case: Case, plan: str | None, code: int, named: str) -> None:
+    case.writes("plan.toml", plan)
+    done = case.werk("run", "training")
+    assert (done.returncode, f"[{named}]" in done.stderr) == (code, True), done.stderr
+    assert case.ask("SELECT run FROM p_runs") == [], "nothing was begun"
+    said = case.werk("run", "scoring", "-p", "model=small:1", "-p", "window=a")
+    assert "plan" not in said.stderr, "what registers nothing needs no plan"
 
 
 def test_only_an_approved_version_writes_into_the_product_table(case: Case) -> None:
