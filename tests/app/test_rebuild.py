@@ -451,7 +451,8 @@ def test_lineage_tells_the_commit_and_whether_something_was_uncommitted(case: Ca
     case.edit("noise = 0.0", "noise = 0.5")
     case.train()
     assert f"commit {head} with uncommitted changes" in case.werk("lineage", "small:2").stdout
-    assert "commit none" in case.werk("lineage", "small:1").stdout
+    assert ", not in a git repository\n" in case.werk("lineage", "small:1").stdout
+    assert "not in a git repository" in case.werk("show", "small:1").stdout
 
 
 def test_what_somebody_has_set_himself_is_kept_and_recorded(case: Case) -> None:

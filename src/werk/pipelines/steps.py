@@ -64,7 +64,9 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     """Register the model if the gate lets it pass; its report is stored either way.
 
     `gate` is a file in the project's folder, `plan.toml` must lie beside it. The version is pending until somebody else
-    approves it. The same learned state of the same code and tables is one version, however often it is trained. `Refused`
+    approves it. The same learned state of the same code, parameters, tables and environment is one version, however often it is
+    trained, as long as the gate and what it judges are the same: a changed `gate.toml`, or other golden points under a gate that
+    asks for them, make another version; golden points or behaviour tests that the gate does not ask for make none. `Refused`
     (exit code 3) names the rule that failed (`gate-failed`), or the file that has changed since the report was made from it.
     """
     _check_made_from(report, context)
@@ -79,7 +81,7 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     governance.record_plan(p, plan)
     snapshots = snapshots_of(p, context.run)
     made = {"snapshots": snapshots, "code": dict(context.code), "environment_sha256": _environment(context), "report": report_key}
-    known = twin(p, name, identity, stored, decision.gate_sha256, context.run) if decision.passed else None
+    known = twin(p, name, identity, stored, rules, context.run) if decision.passed else None
     if known is not None:
         probe.record(p, known, model, context.run)
         return known

@@ -187,6 +187,9 @@ def _not_worse(needed: NotWorse, report: Report, metrics: Report) -> RuleVerdict
             rule, True, None, needed.tolerance, "The run was started without a champion: there is nothing to compare with."
         )
     champion = _table(report.get("champion"))
+    if _is_same(report, champion):
+        sentence = f"The champion {champion.get('version')} is this very model (the same canonical hash): nothing to compare."
+        return RuleVerdict(rule, True, None, needed.tolerance, sentence)
     difference = _difference(needed, champion, metrics)
     if difference is None and champion.get("why"):
         return _not_checked(rule, str(champion["why"]).rstrip("."), needed.tolerance)
@@ -197,6 +200,10 @@ def _not_worse(needed: NotWorse, report: Report, metrics: Report) -> RuleVerdict
     relation = "not worse than" if passed else "worse than"
     sentence = f"{what} differs by {difference:+.6g} from the champion's, {relation} the allowed {needed.tolerance:g}"
     return RuleVerdict(rule, passed, difference, needed.tolerance, f"{sentence}{_on_which_rows(champion)}.")
+
+
+def _is_same(report: Report, champion: Report) -> bool:
+    return isinstance(report.get("canonical_hash"), str) and report["canonical_hash"] == champion.get("canonical_hash")
 
 
 def _on_which_rows(champion: Report) -> str:

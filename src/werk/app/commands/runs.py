@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, cast, get_args
 
-from werk import data, registry
+from werk import data, governance, registry
 from werk.app.answers import Answer
 from werk.app.code import load_pipelines, pipeline_named
 from werk.app.commands import verdicts
@@ -25,7 +25,8 @@ from werk.core.errors import Failed, InputError, Refused, StepFailed, WerkError
 from werk.core.journal import Fact, Journal
 from werk.pipelines.cost import record_cost
 from werk.pipelines.restated import restate
-from werk.workflow import Progress, parse_params
+from werk.pipelines.steps import register
+from werk.workflow import Pipeline, Progress, parse_params
 from werk.workflow.capture import capture_code, capture_environment, withheld
 from werk.workflow.triggers import Firing, Trigger, check
 from werk.workflow.triggers import drain as fire
@@ -61,11 +62,18 @@ def start(
 ) -> str:
     """Record a run with everything it will depend on: parameters, table versions, code, environment."""
     pipeline = pipeline_named(session.p.project.root, name)
+    _check_plan(session, pipeline)
     params = {key: _pinned(session, value, pipeline.types.get(key)) for key, value in parse_params(pipeline, given).items()}
     pins = data.pins(session.p)
     return session.engine(_say).start(
         pipeline, params, pins=pins, code=_code(session), environment=_environment(), cause=cause, fresh=fresh
     )
+
+
+def _check_plan(session: Session, pipeline: Pipeline) -> None:
+    """What registers a model needs a plan: found out before any work, not after the training."""
+    if register in pipeline.steps.values():
+        governance.check_risk(governance.load_plan(session.p.project.root / "plan.toml"))
 
 
 def _pinned(session: Session, value: object, kind: object) -> object:
