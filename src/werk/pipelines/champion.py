@@ -47,7 +47,7 @@ def judged_on(p: Platform, run: str, model: Model) -> pl.DataFrame | None:
     kept = [one for one in dict.fromkeys(_given_with_a_model(p, run)) if one not in learnt]
     if not payloads.present(kept):
         return None
-    wanted = [*model.key, *model.features, model.target]
+    wanted = list(dict.fromkeys([*model.key, *model.features, model.target]))
     frames = [cast("pl.DataFrame", payloads.load(payload, pl.DataFrame)) for payload in kept]
     whole = [frame.select(wanted) for frame in frames if set(wanted) <= set(frame.columns)]
     return pl.concat(whole).unique(model.key, keep="first", maintain_order=True) if whole else None
