@@ -48,6 +48,20 @@ def cursor_of(connection: Connection) -> Cursor:
     return cursor
 
 
+def check_took(cursor: Cursor, rows: int, table: str) -> None:
+    """The last statement wrote as many rows as it was given, or something in the database swallowed some (`Tampered`)."""
+    if cursor.rowcount != rows:
+        raise swallowed(table)
+
+
+def swallowed(table: str) -> Tampered:
+    return Tampered(
+        f"The database did not keep what was written to the table {table}: nothing was written.",
+        code="journal-swallowed",
+        hint="Run `werk audit verify`: it names triggers and rules that are not werk's.",
+    )
+
+
 class Database(Protocol):
     kind: Literal["sqlite", "postgresql"]
     mark: str
