@@ -130,6 +130,10 @@ LITE = {
     "unique": ["CREATE UNIQUE INDEX z ON p_runs (run, seq)"],
     "expression": ["CREATE INDEX z ON facts (seq, abs(at))"],
     "view": ["ALTER TABLE p_runs RENAME TO z", "CREATE VIEW p_runs AS SELECT * FROM z"],
+    "virtual": [
+        "ALTER TABLE points RENAME TO z",
+        "CREATE VIRTUAL TABLE points USING fts5(id, project, run, name, step, value, at)",
+    ],
     "clause": [
         "DROP TABLE points",
         "CREATE TABLE points (id INTEGER NOT NULL, project TEXT NOT NULL, run TEXT NOT NULL, name TEXT NOT NULL, "
@@ -144,13 +148,24 @@ SERVED = {
     ],
     "rule": ["CREATE RULE z AS ON INSERT TO facts WHERE new.kind = 'never' DO INSTEAD NOTHING"],
     "dormant": ["CREATE RULE z AS ON UPDATE TO p_runs DO ALSO UPDATE p_aliases SET version = 9"],
+    "partitioned": [
+        "ALTER TABLE points RENAME TO z",
+        "CREATE TABLE points (LIKE z) PARTITION BY LIST (project)",
+        "CREATE TABLE points_all PARTITION OF points DEFAULT",
+    ],
     "policy": ["CREATE POLICY z ON p_runs USING (run <> 'r1')"],
     "row security": ["ALTER TABLE p_runs ENABLE ROW LEVEL SECURITY"],
     "unique": ["CREATE UNIQUE INDEX z ON p_runs (run, seq)"],
     "expression": ["CREATE INDEX z ON facts (seq, abs(at))"],
     "view": ["ALTER TABLE p_runs RENAME TO z", "CREATE VIEW p_runs AS SELECT * FROM z"],
 }
-SAID = {"view": "in place of the table p_runs", "clause": "on conflict", "row security": "row-level security"}
+SAID = {
+    "virtual": "(virtual)",
+    "partitioned": "partitioned table points",
+    "view": "in place of the table p_runs",
+    "clause": "on conflict",
+    "row security": "row-level security",
+}
 
 
 def _is_named(url: str, added: list[str], name: str, tmp_path: Path, opened: Open) -> None:

@@ -27,13 +27,15 @@ UNION ALL SELECT 'rule', ours.name, r.rulename::text, NULL FROM ours JOIN pg_rew
 WHERE ours.relkind NOT IN ('v', 'm')
 UNION ALL SELECT 'policy', ours.name, p.polname::text, NULL FROM ours JOIN pg_policy p ON p.polrelid = ours.oid
 UNION ALL SELECT 'policy', name, 'of row-level security', NULL FROM ours WHERE relrowsecurity
-UNION ALL SELECT 'view', name, name, NULL FROM ours WHERE relkind IN ('v', 'm', 'f')
+UNION ALL SELECT CASE relkind WHEN 'f' THEN 'foreign table' WHEN 'p' THEN 'partitioned table' ELSE 'view' END, name, name, NULL
+FROM ours WHERE relkind IN ('v', 'm', 'f', 'p')
 UNION ALL SELECT 'index', ours.name, i.relname::text, NULL FROM ours JOIN pg_index x ON x.indrelid = ours.oid
 JOIN pg_class i ON i.oid = x.indexrelid WHERE (x.indisunique OR x.indexprs IS NOT NULL)
 AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u'))
 """
 # No table of werk has any of these, and each may drop or change a row. A comment could hide them.
-_CLAUSES = re.compile(r"\b(on\s+conflict|check|collate|default|generated|references)\b|\bas\s*\(|/\*|--", re.IGNORECASE)
+_CLAUSES = re.compile(r"\b(on\s+conflict|check|collate|default|generated|references|virtual)\b|\bas\s*\(|/\*|--", re.IGNORECASE)
+_IN_PLACE = ("view", "foreign table", "partitioned table")
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -66,5 +68,5 @@ def _damages(what: str, table: str, name: str, sql: Any) -> Iterator[Damage]:
             said = f"The table {table} was made with a clause that is not werk's ({clause[0]}): it may drop or change rows."
             yield Damage(table, "clause", clause[0], said)
         return
-    place = f"stands in place of the table {table}" if what == "view" else f"stands on the table {table}"
+    place = f"stands in place of the table {table}" if what in _IN_PLACE else f"stands on the table {table}"
     yield Damage(table, what, name, f"The {what} {name} {place} and is not werk's: it may change or swallow what is written.")
