@@ -1,5 +1,7 @@
 """Code that a step reaches outside its project, and ways to code that no name tells: a change of it is another step."""
 
+# ruff: noqa: E501  # a table of programs, a line each
+
 from __future__ import annotations
 
 import hashlib
@@ -106,7 +108,9 @@ def test_an_archive_on_the_import_path_counts_as_its_bytes(build: Build) -> None
 
 
 def test_what_was_installed_and_what_python_brings_is_no_code_from_elsewhere(build: Build) -> None:
-    main = "import json, math, polars, team, werk\n" + STEP + "    return team.late(math.floor(x)), polars.DataFrame, json.dumps\n"
+    main = (
+        "import json, math, polars, team, werk\n" + STEP + "    return team.late(math.floor(x)), polars.DataFrame, json.dumps\n"
+    )
     installed = {"lib/team.py": LATE, "lib/team-1.dist-info/RECORD": "team.py,sha256=x,1\n"}
     assert build(main, installed).elsewhere == {}
 

@@ -73,7 +73,7 @@ def code_of(
 
 
 def elsewhere_in(pipeline: Pipeline, root: Path) -> dict[str, str]:
-    """The SHA-256 of each file outside the project that the pipeline's body or one of its steps may run; names as in `StepCode`."""
+    """The SHA-256 of each file outside the project that the pipeline's body or its steps may run; names as in `StepCode`."""
     sources, found = Sources(root), dict[str, str]()
     for step in pipeline.steps.values():
         found |= code_of(step, root, sources, pipeline.fn).elsewhere

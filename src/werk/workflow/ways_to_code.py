@@ -11,7 +11,18 @@ Dotted = tuple[str, ...]
 _WHOLE = frozenset(
     # that import, look up or run what a text names
     {"bdb", "builtins", "cProfile", "code", "codeop", "doctest", "idlelib", "imp", "importlib", "importlib_metadata"}
-    | {"importlib_resources", "pdb", "pkg_resources", "pkgutil", "pluggy", "profile", "pydoc", "rlcompleter", "runpy", "setuptools"}
+    | {
+        "importlib_resources",
+        "pdb",
+        "pkg_resources",
+        "pkgutil",
+        "pluggy",
+        "profile",
+        "pydoc",
+        "rlcompleter",
+        "runpy",
+        "setuptools",
+    }
     | {"site", "stevedore", "test", "timeit", "trace", "unittest", "zipimport", "_frozen_importlib", "_imp", "__main__"}
     | {"_frozen_importlib_external", "pyximport", "django", "hydra", "celery", "IPython", "nbclient", "nbconvert", "papermill"}
     # that bring back what was written down
@@ -30,7 +41,16 @@ _BEGINNINGS = {
     "numpy": ("load", "ctypeslib", "f2py", "testing"),
     "os": ("exec", "popen", "posix_spawn", "spawn", "startfile", "system"),
     "pandas": ("eval", "read_pickle"),
-    "sys": ("_current_frames", "_getframe", "meta_path", "modules", "path_hooks", "path_importer_cache", "setprofile", "settrace"),
+    "sys": (
+        "_current_frames",
+        "_getframe",
+        "meta_path",
+        "modules",
+        "path_hooks",
+        "path_importer_cache",
+        "setprofile",
+        "settrace",
+    ),
     "torch": ("load", "hub", "jit", "package", "multiprocessing"),
     "yaml": ("full_load", "load", "unsafe_load", "Loader", "FullLoader", "UnsafeLoader"),
 }

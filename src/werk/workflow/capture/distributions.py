@@ -61,7 +61,7 @@ def _both(folder: str) -> set[Path]:
 
 @lru_cache(maxsize=64)
 def _records(folder: str, _changed: int) -> str:
-    """All RECORDs of a folder, a line each row: looked through as one text, because parsing them takes longer than a run's start."""
+    """All RECORDs of a folder, a line each row: one text, because parsing them takes longer than a run's start."""
     found = sorted(Path(folder or ".").glob("*.dist-info/RECORD"))
     return "".join("\n" + file.read_text(encoding="utf-8") for file in found)
 
