@@ -193,10 +193,19 @@ def _groups(seen: Holdout, column: str) -> list[tuple[str | None, np.ndarray[Any
 
 
 def _against(p: Platform, champion: Champion, seen: Holdout) -> Entry:
-    """On the rows that are new to both: on those it was trained on the champion would have an advantage."""
+    """On the rows that are new to both: on those it was trained on the champion would have an advantage.
+
+    Where the code now makes other features of a row than it learnt from, it is asked about rows as its own run made them.
+    """
     fair = _new_to(champion, seen.rows)
+    part, asked = _part(seen, fair), None
     why = _unlike(champion, seen) if fair.any() else f"{champion.version} was trained on all {len(fair):,} rows of this hold-out."
-    part, asked = _as_its_own(champion, _part(seen, fair)) if why is None else (_part(seen, fair), None)
+    if why is None:
+        own = _kept(champion, part)
+        if own is None:
+            why = _made_by_other_code(champion)
+        elif not _alike(champion.model, own, part.rows):
+            part, asked = _part(part, _among(part.rows, own.select(champion.model.key))), own
     told: dict[str, JSON] = {
         "version": champion.version,
         "canonical_hash": canonical_hash(p.model_format[champion.model.format], champion.model),
@@ -204,8 +213,6 @@ def _against(p: Platform, champion: Champion, seen: Holdout) -> Entry:
         "seen": None if champion.trained_on is None else int((~fair).sum()),
         "own_rows": asked is not None,
     }
-    if why is None and asked is None and champion.changed and not _made_alike(champion, part):
-        why = _made_by_other_code(champion)
     try:
         compared = None if why else _compared(p, champion.model, part, part.rows if asked is None else asked)
     except InputError as unlike:
@@ -213,56 +220,45 @@ def _against(p: Platform, champion: Champion, seen: Holdout) -> Entry:
     return {**told, "why": why, **(compared or {"metrics": {}, "differences": {}})}
 
 
-def _made_by_other_code(champion: Champion) -> str:
+def _made_by_other_code(champion: Champion) -> str | None:
+    if not champion.changed:
+        return None
     steps = " and ".join(champion.changed)
     return f"the code of {steps} has changed since {champion.version}, and none of these rows is kept as its own code made it."
 
 
-def _as_its_own(champion: Champion, part: Holdout) -> tuple[Holdout, pl.DataFrame | None]:
-    """Where the code makes other features of a row than the champion learnt from, it is asked with those of its own run.
-
-    Only rows that are kept so can be compared then. None when there are none, or where both make the same of them.
-    """
-    own = _kept(champion, part)
-    if own is None or not own.height or _equal(champion.model, own, part):
-        return part, None
-    there = part.rows.select(champion.model.key).with_row_index("_row").join(own, on=champion.model.key, how="semi")["_row"]
-    where = np.zeros(len(part.rows), dtype=np.bool_)
-    where[there.to_numpy()] = True
-    return _part(part, where), own
-
-
-def _made_alike(champion: Champion, part: Holdout) -> bool:
-    own = _kept(champion, part)
-    return own is not None and bool(own.height) and _equal(champion.model, own, part)
-
-
 def _kept(champion: Champion, part: Holdout) -> pl.DataFrame | None:
-    """The champion's own rows of these keys, in their order; those whose outcome is told otherwise now prove nothing."""
+    """The champion's own rows of these keys, in their order; None if there are none whose outcome is still the same."""
     model, own = champion.model, champion.judged_on
     if own is None or not {*model.key, model.target} <= set(part.rows.columns):
         return None
     keys = part.rows.select(*model.key, pl.col(model.target).alias("_now"))
     own = own.cast({name: keys.schema[name] for name in model.key}, strict=False)
     found = keys.join(own, on=model.key, how="inner", maintain_order="left")
-    return found.filter(pl.col("_now").cast(pl.Float64) == pl.col(model.target).cast(pl.Float64)).drop("_now")
+    found = found.filter(pl.col("_now").cast(pl.Float64) == pl.col(model.target).cast(pl.Float64)).drop("_now")
+    return found if found.height else None
 
 
-def _equal(model: Model, own: pl.DataFrame, part: Holdout) -> bool:
-    if not set(model.features) <= set(part.rows.columns):
+def _alike(model: Model, own: pl.DataFrame, rows: pl.DataFrame) -> bool:
+    """Whether both hold the same features of every row that the champion's run has kept."""
+    if not set(model.features) <= set(rows.columns):
         return False
-    now = own.select(model.key).join(part.rows, on=model.key, how="left", maintain_order="left")
+    now = own.select(model.key).join(rows, on=model.key, how="left", maintain_order="left")
     return now.select(model.features).equals(own.select(model.features))
 
 
 def _new_to(champion: Champion, rows: pl.DataFrame) -> Flags:
-    new = np.ones(len(rows), dtype=np.bool_)
-    if champion.trained_on is not None:
-        key = champion.trained_on.columns
-        kept = champion.trained_on.cast({name: rows.schema[name] for name in key}, strict=False).unique()
-        at = rows.select(key).with_row_index("_row").join(kept, on=key, how="semi")["_row"]
-        new[at.to_numpy()] = False
-    return new
+    if champion.trained_on is None:
+        return np.ones(len(rows), dtype=np.bool_)
+    kept = champion.trained_on.cast({name: rows.schema[name] for name in champion.trained_on.columns}, strict=False)
+    return ~_among(rows, kept.unique())
+
+
+def _among(rows: pl.DataFrame, keys: pl.DataFrame) -> Flags:
+    """Which rows have one of these keys."""
+    found = np.zeros(len(rows), dtype=np.bool_)
+    found[rows.select(keys.columns).with_row_index("_row").join(keys, on=keys.columns, how="semi")["_row"].to_numpy()] = True
+    return found
 
 
 def _unlike(champion: Champion, seen: Holdout) -> str | None:
