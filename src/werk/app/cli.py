@@ -6,11 +6,14 @@ import importlib
 import os
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
+from typer.main import get_group
 
 from werk.app import answers, pinned
 from werk.app.answers import Answer
@@ -35,6 +38,12 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="As it stood then, e.g
 Params = Annotated[list[str] | None, typer.Option("-p", "--param", help="A pipeline parameter, key=value; again for more.")]
 
 
+@cache
+def commands() -> TyperGroup:
+    """All commands as one tree, made once a process."""
+    return get_group(app)
+
+
 def entry() -> None:
     """What the script `werk` calls: the command line in a process whose arithmetic is pinned."""
     pinned.begin_again(sys.argv[1:])
@@ -46,7 +55,7 @@ def main() -> None:
     as_json = "--json" in sys.argv
     _end_as_by_ctrl_c()
     try:
-        code = app(standalone_mode=False)
+        code = commands()(standalone_mode=False)
     except TyperException as wrong:
         sys.exit(_misused(wrong.format_message(), as_json))
     except (WerkError, OSError, RuntimeError) as error:

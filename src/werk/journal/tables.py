@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
@@ -83,8 +84,12 @@ POINTS = Table(
 FACT_COLUMNS: tuple[str, ...] = tuple(column.name for column in FACTS.columns)
 
 
+@cache
 def projection_table(projection: Projection) -> Table:
-    """The table `p_<name>`: project and key first, then the columns, then the last fact that touched the row."""
+    """The table `p_<name>`: project and key first, then the columns, then the last fact that touched the row.
+
+    One object a declaration: SQLAlchemy takes milliseconds to make one, and keeps what it has compiled for it.
+    """
     checked(projection)
     history = ("valid_from",) if projection.history else ()
     types = {column.name: _TYPES[column.type] for column in projection.columns}

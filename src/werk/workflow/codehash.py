@@ -33,7 +33,7 @@ from werk.core.errors import InputError
 from werk.workflow.elsewhere import archive, importable, is_elsewhere, named
 from werk.workflow.importing import Finder, Place, absolute
 from werk.workflow.pipeline import Pipeline
-from werk.workflow.source import Dotted, Imported, Module
+from werk.workflow.source import Dotted, Imported, Module, parsed
 from werk.workflow.step import Step
 from werk.workflow.ways_to_code import ATTRIBUTES, NAMES, leads_anywhere
 
@@ -95,7 +95,7 @@ class Sources:
         written = (stat.st_mtime_ns, stat.st_size)
         known = self._files.get(path)
         if known is None or known[0] != written:
-            known = self._files[path] = (written, Module(path))
+            known = self._files[path] = (written, parsed(path, path.read_bytes()))
         return known[1]
 
     def in_project(self, path: Path) -> bool:
@@ -148,6 +148,7 @@ class _Hash:
         self._sources = sources
         self._finder = Finder()
         self._home = Path()
+        self._ours: dict[str | Path, bool] = {}
         self._covered: dict[Module, set[object]] = {}
         self._parts: dict[str, str | None] = {}
         self._files: set[Path] = set()
@@ -184,7 +185,10 @@ class _Hash:
         return [*(module.digest(s) for s in module.body if s in nodes), *acting]
 
     def _follows(self, found: str | Path) -> bool:
-        return _real(str(found)) == self._home or (not self._home.is_relative_to(_WERK) and self._sources.counts(Path(found)))
+        if found not in self._ours:
+            alone = self._home.is_relative_to(_WERK)
+            self._ours[found] = _real(str(found)) == self._home or (not alone and self._sources.counts(Path(found)))
+        return self._ours[found]
 
     def _once(self, *what: object) -> bool:
         """Whether this is asked for the first time."""

@@ -10,7 +10,7 @@ import threading
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from werk.core.canonical import token_digest
@@ -74,13 +74,11 @@ class Module:
     these is active, so that an unknown way of binding a name makes a hash cover more, never less.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: bytes) -> None:
         self.path = path
-        data = path.read_bytes()
         self.unreadable: str | None = None
         try:
-            with tokenize.open(path) as file:
-                self.text = file.read()  # universal newlines, the file's own encoding
+            self.text = _decoded(data)
             with _PARSING:
                 self.body = ast.parse(self.text).body
         except (SyntaxError, UnicodeDecodeError, ValueError):
@@ -243,6 +241,20 @@ class Module:
         methods = [part for part in found[0].body if isinstance(part, _Function)]
         made = [part for part in found[0].body if part not in methods] + [node for one in methods for node in _made_with(one)]
         return not {one.name for one in methods} & _AT_CREATION and not any(map(_calls, made)) and self._still(found[0])
+
+
+@lru_cache(maxsize=1024)
+def parsed(path: Path, data: bytes) -> Module:
+    """A file with what it holds, read into statements once a process: by its bytes, so that no edit is ever missed."""
+    return Module(path, data)
+
+
+def _decoded(data: bytes) -> str:
+    """By the encoding that the file itself names, every line end a newline."""
+    raw = io.BytesIO(data)
+    encoding, _ = tokenize.detect_encoding(raw.readline)
+    raw.seek(0)
+    return io.TextIOWrapper(raw, encoding).read()
 
 
 def _listed(one: Imported, rest: Dotted) -> bool:

@@ -159,10 +159,10 @@ def _use_case(target: Path, typed: Path) -> None:
 
 def _werk(*words: str) -> None:
     """Print the command and run it through the command line itself."""
-    from werk.app.cli import INTERRUPTED, app  # the command line imports this module by name when `demo` is called
+    from werk.app.cli import INTERRUPTED, commands  # the command line imports this module by name when `demo` is called
 
     print(f"\n$ {shlex.join(['werk', *words])}", flush=True)
-    code = app(list(words), standalone_mode=False)
+    code = commands()(list(words), standalone_mode=False)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code:
