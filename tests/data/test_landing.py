@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from werk.core.errors import InputError
+from werk.core.errors import InputError, Refused
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.data import Contract, Landing, land, load_contract, pins, scan, write
@@ -172,8 +172,18 @@ def test_a_changed_referenced_table_judges_the_rows_again(p: Platform, contract:
     assert _check(land(p, "raw.t", rows, contract=refers), "reference(id)").broken == 0
 
 
+def test_a_delivery_that_is_bad_to_the_last_row_replaces_nothing(p: Platform, contract: Made) -> None:
+    strict = contract(KEYED, "name: v, logicalType: integer, required: true")
+    land(p, "raw.t", pl.DataFrame({"id": [1, 2], "v": [1, None]}), contract=strict)
+    facts = _facts(p, "raw.t")
+    with pytest.raises(Refused, match=r"Every one of the 2 rows for raw\.t breaks a required rule: .*not_null\(v\) \(1\)"):
+        land(p, "raw.t", pl.DataFrame({"id": [3, None], "v": [None, 4]}), contract=strict)
+    assert [p.table_store.version(name) for name in ("raw.t", "raw.t_quarantine")] == [0, 0]
+    assert _facts(p, "raw.t") == facts
+
+
 def test_rows_mended_at_the_source_leave_the_quarantine(p: Platform, contract: Made) -> None:
-    land(p, "raw.t", pl.DataFrame({"id": [1, 1]}), contract=contract(KEYED))
+    land(p, "raw.t", pl.DataFrame({"id": [1, 1, 3]}), contract=contract(KEYED))
     mended = land(p, "raw.t", pl.DataFrame({"id": [1, 2]}), contract=contract(KEYED))
     assert mended.quarantine == Snapshot("raw.t_quarantine", 1)
     assert scan(p, "raw.t_quarantine").collect().is_empty()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
 
 from werk.core.canonical import JSON, sha256_hex
-from werk.core.errors import InputError
+from werk.core.errors import InputError, Refused
 from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
@@ -72,6 +72,7 @@ def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Cont
     if before is not None:
         return before
     good, bad, checks = _judged(p, contract, frame)
+    _check_some_good(table, good, bad, checks)
     held = _quarantine(p, table, bad, notes)
     version = _written(p, table, good, notes)
     landing = Landing(table, version, len(frame), len(good), len(bad), held, checks, False, notes["source_sha256"])
@@ -80,6 +81,18 @@ def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Cont
         made_of[contents.HELD] = contents.recorded(p, held.table, held.version, whole=True)
     p.journal.append([_fact(landing, good, origin, contract, notes, made_of)])
     return landing
+
+
+def _check_some_good(table: str, good: pl.DataFrame, bad: pl.DataFrame, checks: Sequence[Check]) -> None:
+    """A delivery that is bad from its first row to its last replaces nothing: it would empty the table."""
+    if len(good) or not len(bad):
+        return
+    broken = ", ".join(f"{check.rule} ({check.broken:,})" for check in checks if check.severity == "required" and check.broken)
+    raise Refused(
+        f"Every one of the {len(bad):,} rows for {table} breaks a required rule: {broken}. Nothing was landed.",
+        code="rows-all-broken",
+        hint="Have the source mended and land it again, or change the rules in the contract.",
+    )
 
 
 def _check_landed(p: Platform, table: str) -> None:
