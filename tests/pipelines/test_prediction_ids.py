@@ -20,7 +20,7 @@ import pytest
 from werk import data, models
 from werk.adapters.table_store.delta import DeltaTableStore
 from werk.app.wiring import PROJECTIONS, RESOURCES
-from werk.core.errors import Failed, Transient
+from werk.core.errors import Failed, InputError, Transient
 from werk.core.journal import NewFact
 from werk.core.nouns import Actor, Project
 from werk.core.platform import Platform
@@ -33,7 +33,7 @@ from werk.pipelines.lineage import lineage
 from werk.pipelines.prediction import prediction
 from werk.pipelines.source_row import first_prediction
 from werk.pipelines.steps import PREDICTIONS
-from werk.workflow import Engine, pipeline, step
+from werk.workflow import Engine, StepContext, pipeline, step
 
 ROWS = 30
 TEXTS = ("environment_sha256", "report_key", "report_sha256", "gate_sha256", "plan_sha256", "trainer")
@@ -293,3 +293,9 @@ def test_a_row_that_was_changed_in_the_table_is_not_explained(place: Place) -> N
     data.write(place.p, PREDICTIONS, stored.with_columns(id=ROWS - 1 - pl.col("id")), mode="replace")
     with pytest.raises(Failed, match=f"Of no row that run run_.* comes the id '{id}'"):
         explain(place.p, id)
+
+
+def test_rows_that_no_step_has_made_are_refused(place: Place, tmp_path: Path) -> None:
+    alone = StepContext("run_x", "batch-inference", {}, tmp_path)
+    with pytest.raises(InputError, match="'rows' of batch-inference was made by no step of this run"):
+        steps.batch_inference.fn(pl.DataFrame({"id": [1]}), "m:1", "w", p=place.p, context=alone)

@@ -11,7 +11,7 @@ import polars as pl
 
 from werk import data, governance, models, monitoring, registry
 from werk.core.canonical import JSON, canonical_json, sha256_hex
-from werk.core.errors import Refused
+from werk.core.errors import InputError, Refused
 from werk.core.journal import NewFact, Row
 from werk.core.nouns import ModelVersion, Snapshot, Usage, Verdict
 from werk.core.platform import Platform
@@ -186,11 +186,11 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     Returns a row a prediction, sorted by the key: `prediction_id`, the key, `score` (for a binary model the probability of 1),
     `model`, `version`, `canonical_hash`, `input_snapshot`, `window`, and `attributions` of 500 rows.
     """
-    mv = ModelVersion.parse(model)
+    mv, made = ModelVersion.parse(model), _made_before(context, "rows")
     _check_approved(p, mv)
     loaded = load(p, mv)
     snapshots = " ".join(snapshots_of(p, context.run))
-    once = batch_of(mv, window, context.inputs["rows"])
+    once = batch_of(mv, window, made)
     scored = _scored(p, mv, loaded, rows, snapshots, once).with_columns(pl.lit(window).alias("window"))
     drift = _drift(p, mv, loaded, rows, scored, window)
     stored = scored.with_columns(pl.lit(context.run).alias("run"), pl.lit(drift).alias("drift"))
@@ -200,6 +200,17 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     if _written_as(p, written, notes):
         record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
     return scored
+
+
+def _made_before(context: StepContext, name: str) -> str:
+    """The digest of an input as the step before made it: without one, nothing would say which rows were scored."""
+    if name not in context.inputs:
+        raise InputError(
+            f"'{name}' of batch-inference was made by no step of this run.",
+            code="rows-unrecorded",
+            hint="Make them in a step of their own and hand on what it returns, in a @pipeline function.",
+        )
+    return context.inputs[name]
 
 
 def _drift(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, scored: pl.DataFrame, window: str) -> Verdict:
