@@ -102,7 +102,7 @@ def _legend(of: Sequence[Month]) -> list[Html]:
     """Beside the head, so that no name lies on a line."""
     first = any(month.auc is not None for month in of)
     again = any(later.auc is not None for month in of for later in month.again)
-    names = [("champion", "scored first, in production", 120)] * first + [("again", "again, by a later version", 345)] * again
+    names = [("champion", "judged first, in production", 120)] * first + [("again", "again, after the fact", 345)] * again
     return [
         part for class_, name, x in names for part in (_dot(x, 186, class_), words(x + 12, 190, name, f"key {class_}", "start"))
     ]

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from werk.monitoring.verdict import COST, MONITORS
 from werk.monitoring.words import euros
 from werk.pipelines.story import charts
 from werk.pipelines.story.markup import Html, joined, table, tag
-from werk.pipelines.story.nouns import Approval, Checked, Followed, GateVerdict, Kept, Landed, Month, Rule, Said, Story
+from werk.pipelines.story.nouns import (
+    Again,
+    Approval,
+    Checked,
+    Followed,
+    GateVerdict,
+    Kept,
+    Landed,
+    Month,
+    Retrain,
+    Rule,
+    Said,
+    Story,
+)
+from werk.pipelines.story.numerals import plural, spelled
 
 
 def not_yet(what: str) -> Html:
@@ -23,7 +38,7 @@ def at_a_glance(story: Story) -> Html:
         (f"{sum(of.rows_in for of in story.landed):,}", "records checked on arrival") if story.landed else None,
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
         (f"{best.auc:.3f}", f"AUC of {best.model} on its hold-out") if (best := story.champion) else None,
-        (str(humans), "decisions by people") if story.approvals else None,
+        (str(humans), f"decision{plural(humans)} by people") if story.approvals else None,
         (euros(sum(eur)), "for the computing of all runs") if eur else None,
     ]
     shown = [tag("li", tag("b", number), tag("span", what)) for number, what in filter(None, facts)]
@@ -40,11 +55,19 @@ def landed(story: Story) -> Html:
     rows = [[of.table, f"{of.rows_in:,}", f"{of.landed:,}", f"{of.quarantined:,}", _sum(of)] for of in story.landed]
     said = "A row landed, or it stands in quarantine with the name of the rule it broke. "
     said += "All are accounted for." if all(of.adds_up for of in story.landed) else "Some rows are not accounted for."
+    said += _several(story.landed)
     found = [[of.table, c.rule, f"{c.found:,}", _fate(c.quarantined)] for of in story.landed for c in of.checks if c.found]
     clean = sum(not check.found for of in story.landed for check in of.checks)
     heads = ("table", "came in", "landed", "quarantined", "adds up")
     dirt = table(_dirt(clean), ("table", "rule", "rows", "what was done"), found, (2,)) if found else tag("p", _dirt(clean))
     return joined([tag("p", said), table("Rows in, rows landed, rows set aside", heads, rows, (1, 2, 3)), dirt])
+
+
+def _several(landed: Sequence[Landed]) -> str:
+    """Why the rules' rows add up to more than was set aside."""
+    broken = [(of.quarantined, sum(check.found for check in of.checks if check.quarantined)) for of in landed]
+    more = any(found > aside for aside, found in broken)
+    return " One row can break several rules and is then counted at each, but set aside once." if more else ""
 
 
 def ladder(story: Story) -> Html:
@@ -72,41 +95,85 @@ def gates(story: Story) -> Html:
         return not_yet("no model has come to the gate")
     said = "A model is registered only if its stored report passes every rule. One broken rule is enough to refuse it. "
     said += "What had nothing to compare with is called so."
-    names = list(dict.fromkeys(rule.name for gate in story.gates for rule in gate.rules))
-    by = {(gate.model, rule.name): rule for gate in story.gates for rule in gate.rules}
-    heads = ("rule", *(gate.model for gate in story.gates))
-    rows = [[name, *(_ruled(by.get((gate.model, name))) for gate in story.gates)] for name in names]
-    decided = ["decision", *(joined([_badge(gate.passed, "registered", "refused")]) for gate in story.gates)]
-    matrix = tag("div", table("Each rule's answer for each model", heads, [*rows, decided]), class_="matrix")
-    return joined([tag("p", said), matrix, *map(_gate, story.gates)])
+    return joined([tag("p", said), _ruling(story.gates), *map(_gate, story.gates)])
+
+
+def _ruling(of: Sequence[GateVerdict]) -> Html:
+    """A column per gate, found by its place: one run may have come to the gate twice."""
+    names = list(dict.fromkeys(rule.name for gate in of for rule in gate.rules))
+    by = [{rule.name: rule for rule in gate.rules} for gate in of]
+    rows = [[name, *(_ruled(rules.get(name)) for rules in by)] for name in names]
+    decided = ["decision", *(_badge(gate.decision == "registered", "registered", gate.decision) for gate in of)]
+    return _matrix("Each rule's answer for each model", "rule", [*map(_model, of)], [*rows, decided], most=5)
+
+
+def _model(gate: GateVerdict) -> Html:
+    known = gate.decision == "registered"
+    return joined([gate.model, tag("span", "" if known else gate.decision, class_="by")])
+
+
+def _matrix(caption: str, corner: str, columns: Sequence[str], rows: Sequence[Sequence[str]], most: int) -> Html:
+    """As many tables below each other as it takes to show every column without scrolling."""
+    starts = range(0, len(columns), most)
+    parts = [
+        table(
+            caption if not start else f"{caption}, continued",
+            (corner, *columns[start : start + most]),
+            ([row[0], *row[1 + start : 1 + start + most]] for row in rows),
+        )
+        for start in starts
+    ]
+    return tag("div", *parts, class_="matrix")
 
 
 def months(story: Story) -> Html:
     if not story.months:
         return not_yet("nothing has been predicted")
-    said = "Each window as it was scored first, in production. "
+    said = f"Each {story.window} as it was scored first, in production, and as it was judged first once its outcomes were known. "
     if any(month.again for month in story.months):
-        said += (
-            "Where a later version scored it again, that stands apart: it came after the fact and changes nothing of the first."
-        )
-    drawing = charts.months(story.months, story.outcome, story.retrains)
-    told = [f"{one.challenger} was trained to follow {one.champion} because of {one.sentence}." for one in story.retrains]
+        said += "Where it was scored again, that stands apart: it came after the fact and changes nothing of the first."
+    drawing = charts.months(story.months, story.outcome, [one for one in story.retrains if one.came == "registered"])
     judged = any(said.monitor != COST for said in story.verdicts)
-    why = (tag("p", _unbroken(sentence)) for sentence in told or (["No retraining was started."] if judged else []))
-    return joined([tag("p", said), drawing, _scored(story), *why])
+    told = [_followed_by(one) for one in story.retrains] or (["No retraining was started."] if judged else [])
+    return joined([tag("p", said), drawing, _scored(story), *(tag("p", _unbroken(sentence)) for sentence in told)])
+
+
+def _followed_by(one: Retrain) -> str:
+    because = f"Because of {one.sentence}, "
+    match one.came:
+        case "registered":
+            return f"{one.challenger} was trained to follow {one.champion} because of {one.sentence}."
+        case "known":
+            return f"{because}a retraining was started, and what it learned was {one.challenger} again: no version was added."
+        case "refused":
+            return f"{because}a retraining was started, and the gate refused what it learned ({one.run})."
+        case "nothing":
+            return f"{because}{one.pipeline} was started ({one.run}); no model of it has come to the gate."
+        case _:
+            assert_never(one.came)
 
 
 def _scored(story: Story) -> Html:
     rows = [line for month in story.months for line in _month(month)]
-    heads = ("window", story.things, f"{story.outcome}, of those known", "scored by", "AUC")
-    return table("Every window and who scored it", heads, rows, (1, 2, 4))
+    heads = (story.window, story.things, f"{story.outcome}, of those known", "scored by", "AUC")
+    return table(f"Every {story.window} and who scored it", heads, rows, (1, 2, 4))
 
 
 def _month(of: Month) -> Iterator[list[str]]:
-    share = "not yet" if of.share is None else f"{of.share * 100:.1f} %"
+    share = "not yet" if of.share is None else _percent(of.share)
     yield [of.window, f"{of.rows:,}", share, of.model, _auc(of.auc)]
     for later in of.again:
-        yield [f"{of.window} with {later.model}", "the same", "", f"{later.model}, afterwards", _auc(later.auc)]
+        known = "the same" if later.known is None else f"{later.known:,} known"
+        share = "" if later.share is None else _percent(later.share)
+        yield [f"{of.window} with {later.model}", known, share, _by(of, later), _auc(later.auc)]
+
+
+def _by(of: Month, later: Again) -> str:
+    return f"{later.model}, {'again' if later.model == of.model else 'afterwards'}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
 
 
 def _auc(value: float | None) -> str:
@@ -116,20 +183,29 @@ def _auc(value: float | None) -> str:
 def verdicts(story: Story) -> Html:
     if not story.verdicts:
         return not_yet("no window has been checked")
-    columns = list(dict.fromkeys((said.window, said.model, said.again) for said in story.verdicts))
+    columns = list(dict.fromkeys((said.window, said.model, said.again, said.time) for said in story.verdicts))
     known = {said.monitor for said in story.verdicts}
     monitors = [name for name in MONITORS if name in known] + sorted(known - set(MONITORS))
-    by = {(said.monitor, said.window, said.model): said for said in story.verdicts}
-    rows = [[name, *(_answer(by.get((name, window, model))) for window, model, _ in columns)] for name in monitors]
-    heads = ("monitor", *(_column(*column) for column in columns))
-    matrix = tag("div", table("Each monitor's answer for each window, and the version it is about", heads, rows), class_="matrix")
+    by = {(said.monitor, said.window, said.model, said.time): said for said in story.verdicts}
+    rows = [
+        [name, *(_answer(by.get((name, window, model, time)), time) for window, model, _, time in columns)] for name in monitors
+    ]
+    heads = [_column(*column) for column in columns]
+    matrix = _matrix("Each monitor's answer for each window, and the version it is about", "monitor", heads, rows, most=7)
     alarms = [said for said in story.verdicts if said.verdict == "violation"]
     open_ = [said for said in story.verdicts if said.verdict in ("cannot say", "not checked")]
     return joined([matrix, _sentences("violation", alarms), _sentences("open answer", open_)])
 
 
-def _column(window: str, model: str, again: bool) -> Html:
-    return joined([window, tag("span", f"{model}, afterwards" if again else model, class_="by")])
+def _column(window: str, model: str, again: bool, time: int) -> Html:
+    return joined([window, tag("span", _of(model, again, time), class_="by")])
+
+
+def _of(model: str, again: bool, time: int) -> str:
+    """Whose answer it is, and whether it was the first about the window."""
+    if time > 1:
+        return f"{model}, again" if time == 2 else f"{model}, time {time}"
+    return f"{model}, afterwards" if again else model
 
 
 def kept(story: Story) -> Html:
@@ -161,10 +237,21 @@ def approvals(story: Story) -> Html:
     if not story.approvals:
         return not_yet("nobody has decided anything")
     humans = sum(act.by_human for act in story.approvals)
-    said = f"{humans} of these decisions {'was' if humans == 1 else 'were'} taken by people; the others followed by rule. "
+    said = f"{_taken(humans, len(story.approvals))} "
     said += "“local-self” means: by a token of one's own, on a machine whose owner could hold both tokens."
     heads = ("what", "decision", "by", "how that was proven", "when", "comment")
     return joined([tag("p", said), table("Decisions as the journal holds them", heads, map(_approval, story.approvals))])
+
+
+def _taken(humans: int, all_: int) -> str:
+    by_rule = all_ - humans
+    if not humans:
+        return "None of these decisions was taken by a person; they followed by rule."
+    who = "was taken by a person" if humans == 1 else "were taken by people"
+    if not by_rule:
+        return f"This decision {who}." if humans == 1 else f"All {spelled(humans)} decisions {who}."
+    others = "the other followed" if by_rule == 1 else "the others followed"
+    return f"{spelled(humans).capitalize()} of these decisions {who}; {others} by rule."
 
 
 def costs(story: Story) -> Html:
@@ -200,7 +287,7 @@ def _gate(gate: GateVerdict) -> Html:
     """What was measured, in words: the broken rules first."""
     rules = sorted(gate.rules, key=lambda rule: rule.passed)
     items = (tag("li", _ruled(rule), " ", tag("b", f"{rule.name}. "), rule.said) for rule in rules)
-    head = tag("summary", f"{gate.model}, what was measured{' (it was registered)' if gate.passed else ''}. {gate.note}")
+    head = tag("summary", f"{gate.model}, what was measured ({gate.decision}). {gate.note}")
     opened = None if gate.passed else ""
     return tag("details", head, tag("ul", *items, class_="said"), open=opened)
 
@@ -209,7 +296,7 @@ def _ruled(rule: Rule | None) -> Html:
     if rule is None:
         return Html("")
     if rule.passed and not rule.checked:
-        return joined([charts.mark("not checked"), "nothing to compare"])
+        return tag("span", charts.mark("not checked"), "nothing to compare", class_="loose")
     return _badge(rule.passed, "passed", "broken")
 
 
@@ -235,7 +322,10 @@ def _approval(act: Approval) -> list[str]:
     return [act.subject, act.said, act.who if act.by_human else f"{act.who} (by rule)", act.assurance, act.at, act.comment]
 
 
-def _answer(said: Said | None) -> Html:
+def _answer(said: Said | None, time: int) -> Html:
+    """A monitor that has nothing new to say about a window when it is checked again leaves its word as it stands."""
+    if said is None and time > 1:
+        return tag("span", "as before", class_="soft")
     verdict = said.verdict if said else "not checked"
     return joined([charts.mark(verdict), verdict])
 
@@ -244,7 +334,12 @@ def _sentences(what: str, said: Sequence[Said]) -> Html:
     if not said:
         return Html("")
     items = (
-        tag("li", tag("b", f"{one.monitor}{f' ({one.model})' if one.model else ''}. "), _unbroken(one.sentence)) for one in said
+        tag(
+            "li",
+            tag("b", f"{one.monitor}{f' ({_of(one.model, one.again, one.time)})' if one.model else ''}. "),
+            _unbroken(one.sentence),
+        )
+        for one in said
     )
     named = f"{len(said)} {what}{'' if len(said) == 1 else 's'} in words"
     return tag("details", tag("summary", named), tag("ul", *items, class_="said"), open="")

@@ -25,7 +25,9 @@ th.n, td.n { text-align: right; padding-right: 1.6rem; font-variant-numeric: tab
 .mark { width: 1em; height: 1em; vertical-align: -.12em; margin-right: .35em; }
 .mark.ok { fill: var(--good); } .mark.violation { fill: var(--bad); }
 .mark.cannot-say, .mark.not-checked { stroke: var(--soft); fill: none; }
-.matrix td, .matrix th { white-space: nowrap; } thead .by { display: block; font-weight: 400; }
+.matrix th { overflow-wrap: anywhere; } .matrix td { white-space: nowrap; } .matrix .loose { white-space: normal; }
+.matrix thead th { min-width: 5.6rem; } .matrix th:first-child { min-width: 8rem; } .matrix th, .matrix td { padding-right: .7rem; }
+thead .by { display: block; font-weight: 400; }
 .facts { list-style: none; margin: .8rem 0; padding: 0; display: grid; gap: .6rem;
   grid-template-columns: repeat(auto-fit, minmax(9.6rem, 1fr)); }
 .facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem .8rem; }
