@@ -198,7 +198,11 @@ def test_a_backup_taken_while_others_write_is_of_one_fact(place: Place, tmp_path
     ]
     try:
         time.sleep(2)
-        taken = [place.json("backup", str(tmp_path / f"safe{at}")) for at in range(2)]
+        taken = [place.json("backup", str(tmp_path / "safe0"))]
+        deadline = time.monotonic() + 60
+        while place.json("status")["head"]["seq"] <= taken[0]["seq"]:
+            assert time.monotonic() < deadline, "nobody writes"
+        taken.append(place.json("backup", str(tmp_path / "safe1")))
     finally:
         for writer in writers:
             os.killpg(writer.pid, signal.SIGKILL)

@@ -182,6 +182,16 @@ def test_a_run_that_was_killed_is_shown_as_interrupted_and_resumed_next(small: S
     assert found["next"] in (f"werk resume {run['run']}", "werk ingest raw.TABLE FILE")
 
 
+def test_who_waits_for_approval_comes_before_a_run_that_failed(small: Small, tmp_path: Path) -> None:
+    root = copied(small, tmp_path)
+    with sqlite3.connect(root / ".werk/journal.db") as database:
+        database.execute("UPDATE p_runs SET status = 'failed' WHERE pipeline = 'deployment'")
+    assert record(status.status(root, None))["next"].startswith("werk resume run_")
+    with sqlite3.connect(root / ".werk/journal.db") as database:
+        database.execute("UPDATE p_versions SET status = 'pending'")
+    assert record(status.status(root, None))["next"].startswith("werk approve small:2")
+
+
 def test_every_monitor_has_a_line_for_the_window(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
     answer = monitor.monitor(None, None, False, None, small.root, None)
     assert {row["window"] for row in rows(answer)} == {"second"}
@@ -295,7 +305,10 @@ def test_a_served_prediction_is_followed_like_one_of_a_batch(
     assert any(edge["source"].startswith("file rows.parquet") for edge in found["producers"])
     assert found["code"]["tree"]
     assert "-0.0" not in json.dumps(found)  # what a caller sent is shown to who asks for it, and stands nowhere else
-    assert "answered at 'small'" in said(answer, capsys)
+    text = said(answer, capsys)
+    assert "answered at 'small'" in text
+    assert f"trained by {found['run']}" in text
+    assert text.rstrip().endswith("nothing has come of it yet")
 
 
 def test_a_served_prediction_is_known_after_a_restore(small: Small, tmp_path: Path) -> None:
@@ -416,6 +429,18 @@ def test_every_id_leads_back_to_the_file(small: Small) -> None:
         assert any(edge["source"].startswith("file rows.parquet") for edge in found["producers"]), id
 
 
+def test_a_prediction_names_both_runs_and_what_came_of_itself(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = rows(tables.sql("select prediction_id, run from product.predictions order by id limit 1", small.root, None))
+    answer = proof.lineage(row["prediction_id"], small.root, None)
+    found, text = record(answer), said(answer, capsys)
+    assert found["scored_by"] == row["run"] != found["run"]
+    assert f"scored by {row['run']}" in text
+    assert f"trained by {found['run']}" in text
+    assert [(edge["source"], edge["target"]) for edge in found["consumers"]] == [
+        (row["prediction_id"], "product.predictions@0"),
+    ]
+
+
 def test_a_broken_edge_is_a_failure_that_names_it(tmp_path: Path, small: Small) -> None:
     root = copied(small, tmp_path)
     with sqlite3.connect(root / ".werk/journal.db") as database:
@@ -504,9 +529,14 @@ def test_a_failed_run_tells_its_step_and_the_users_traceback(tmp_path: Path, cap
     assert "werk/workflow" not in text
 
 
-def test_back_to_the_version_before_and_forward_again(small: Small, tmp_path: Path) -> None:
+def test_back_to_the_version_before_and_forward_again(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = copied(small, tmp_path)
-    assert record(deployments.rollback("small", "worse on Mondays", root, None))["version"] == 1
+    answer = deployments.rollback("small", "worse on Mondays", root, None)
+    assert (record(answer)["version"], record(answer)["left"]["for"]) == (1, "small:2")
+    text = said(answer, capsys)
+    for words in ("small:1 is the champion", "accepted with AUC 0.", "approved by second at 20", ": looked at small:1"):
+        assert words in text
+    assert "with the deployment of small:2" in text
     first, *_ = rows(deployments.deployments(root, None))
     assert (first["version"], first["live"]) == ("small:1", True)
     assert first["cause"]["rollback_of"].startswith("dep_")

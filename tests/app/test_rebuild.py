@@ -415,6 +415,26 @@ def test_code_that_was_left_out_for_a_secret_is_said_at_the_run_and_named_at_the
         assert word not in told
 
 
+def test_code_from_outside_is_said_at_the_run_runs_again_when_it_changed_and_rebuilds_to_no_identical(
+    make: Callable[..., Case],
+) -> None:
+    case = make(train=False)
+    (case.site / "loose.py").write_text("def noise():\n    return 0.0\n")  # on the import path and in no RECORD
+    case.edit("import random", "import random\n\nimport loose")
+    case.edit("0.0", "loose.noise()")
+    ran = case.werk("run", "training")
+    assert ran.returncode == 0, ran.stderr
+    assert "warning: loose.py lies outside the project" in ran.stderr
+    digest = hashlib.sha256((case.site / "loose.py").read_bytes()).hexdigest()
+    assert case.asked("show", ran.stdout.strip())["code"]["elsewhere"] == {"loose.py": digest}
+    found = case.rebuilt()
+    assert found["outcome"] == "equivalent"
+    assert any(cause.startswith("code: loose.py lay outside the project") for cause in found["causes"])
+    (case.site / "loose.py").write_text("def noise():\n    return 0.5\n")
+    case.train()
+    assert len({version["canonical_hash"] for version in case.asked("models")}) == 2, "nothing of it came from the cache"
+
+
 def test_an_erased_training_is_not_a_failure(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WERK_HOME", case.environment["WERK_HOME"])
     session = open_session(case.root)
@@ -451,7 +471,8 @@ def test_lineage_tells_the_commit_and_whether_something_was_uncommitted(case: Ca
     case.edit("noise = 0.0", "noise = 0.5")
     case.train()
     assert f"commit {head} with uncommitted changes" in case.werk("lineage", "small:2").stdout
-    assert "commit none" in case.werk("lineage", "small:1").stdout
+    assert ", not in a git repository\n" in case.werk("lineage", "small:1").stdout
+    assert "not in a git repository" in case.werk("show", "small:1").stdout
 
 
 def test_what_somebody_has_set_himself_is_kept_and_recorded(case: Case) -> None:

@@ -71,6 +71,17 @@ def _bytes(frame: pl.DataFrame, tmp_path: Path) -> bytes:
     return (tmp_path / "whole.parquet").read_bytes()
 
 
+def test_a_file_never_passes_for_what_a_step_has_made(p: Platform, tmp_path: Path) -> None:
+    source = tmp_path / "forged.parquet"
+    pl.DataFrame({"prediction_id": ["prd_1"], "score": [0.1]}).write_parquet(source)
+    write(p, "product.made", pl.DataFrame({"a": [1]}))
+    for table in ("product.predictions", "product.made"):
+        with pytest.raises(InputError, match="written by steps") as refused:
+            land(p, table, source)
+        assert refused.value.code == "table-of-steps"
+    assert scan(p, "product.made").collect()["a"].to_list() == [1]
+
+
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [

@@ -17,6 +17,7 @@ from pathlib import Path
 BIN = Path(sys.executable).parent
 DEADLINE_S = 300.0
 _END = "@@ended"
+_HERE = "@@here"
 _EXPECTED = re.compile(r"# exit code (\d)")
 # What a reader fills in with what an earlier command has shown, as we do here.
 _FILLED = {
@@ -64,10 +65,9 @@ class Shell:
 
     @property
     def here(self) -> Path:
-        """The folder that the page's commands have come to."""
-        self._send("pwd")
-        self._send(f'echo "{_END} $?"')
-        return Path(self._until(lambda out: _END in out).partition(_END)[0].strip())
+        """The folder that the page's commands have come to; what runs in the background may speak before it."""
+        self._send(f'echo "{_HERE} $PWD"')
+        return Path(self._until(lambda out: _HERE in out).rpartition(f"{_HERE} ")[2].strip())
 
     def filled(self, text: str) -> str:
         """The text with the words in capitals and the port filled in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -153,6 +154,15 @@ def test_a_command_that_ends_otherwise_fails(shell: Shell) -> None:
     assert shell.run("false  # exit code 1") == ""
     with pytest.raises(AssertionError, match="ended with 0, not 3"):
         shell.run("true  # exit code 3")
+
+
+def test_what_still_speaks_in_the_background_is_not_taken_for_the_folder(shell: Shell) -> None:
+    where = shell.here
+    shell.run('(sleep 0.2; echo "it takes: http://127.0.0.1/v2"; touch said) & true')
+    deadline = time.monotonic() + 30
+    while not (where / "said").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert shell.here == where
 
 
 @pytest.mark.parametrize("reason", ["", "later", "run by tests/nowhere.py", "run by"])

@@ -398,7 +398,6 @@ def test_the_open_row_of_a_key_is_found_without_reading_its_history(lite_url: st
     with closing(sqlite3.connect(lite_url.removeprefix("sqlite:///"))) as file:
         told = file.execute("PRAGMA table_info(p_aliases)").fetchall()
         columns, size = tuple(row[1] for row in told), sum(row[5] > 0 for row in told) - 1
-        assert columns[size] == "valid_from"
         plan = file.execute(f"EXPLAIN QUERY PLAN {_select_open('aliases', columns, size, 2, '?')}", ["k"] * size * 4).fetchall()
     reads = [row[3] for row in plan if "p_aliases" in row[3]]
     assert reads

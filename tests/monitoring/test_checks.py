@@ -52,6 +52,17 @@ def test_a_useless_feature_that_moves_is_no_incident_and_a_useful_one_is() -> No
     assert (useful.verdict, useful.values["moved"]) == ("violation", ["x"])
 
 
+def test_drift_names_what_moved_furthest_and_how_far_however_little_the_model_leans_on_it() -> None:
+    frame, scores, _ = rows()
+    slight, wild = frame.with_columns(pl.col("x") + 0.8), frame.with_columns(pl.col("x") + 0.8, pl.col("junk") + 9)
+    one, both = (by_name(check(based(), "July", features=moved, scores=scores))["feature drift"] for moved in (slight, wild))
+    psi = both.values["psi"]
+    assert isinstance(psi, dict)
+    assert both.values["moved"] == ["x", "junk"]
+    assert f"junk (PSI {psi['junk']:.3g}) and x (PSI {psi['x']:.3g}) moved" in both.sentence
+    assert "junk" not in one.sentence
+
+
 def test_golden_attribution_drift() -> None:
     then, now = {"a": 0.70, "b": 0.50, "c": 0.05}, {"a": 0.10, "b": 0.20, "c": 0.70}
     assert ndcg(then, now) == pytest.approx(0.69, abs=0.005)

@@ -138,10 +138,8 @@ def on_team(laptop: Place, team: Any, tmp_path_factory: pytest.TempPathFactory) 
     return Place(folder / "there" / "small", team.environment, "team").restored(folder / "safe")
 
 
-@pytest.fixture(scope="module")
-def back(on_team: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def moved_back(on_team: Place, folder: Path) -> Place:
     """And from the servers onto files again; what the team has done meanwhile comes along."""
-    folder = tmp_path_factory.mktemp("to-files")
     written_rows(on_team.root / "rows.parquet", 300)
     on_team.werk("ingest", "raw.rows", "rows.parquet")
     on_team.werk("run", "batch_inference", "-p", "window=x", "-p", "model=small:1")
@@ -162,15 +160,14 @@ def assert_whole(place: Place, like: Place) -> None:
     assert place.asked("deployments")[0]["version"] == "small:1"
 
 
-def test_from_files_to_the_servers(laptop: Place, on_team: Place, team: Any) -> None:
+def test_from_files_to_the_servers_and_back(laptop: Place, on_team: Place, team: Any, tmp_path: Path) -> None:
     assert_whole(on_team, laptop)
     assert on_team.asked("rebuild", "small:1")["outcome"] == "identical"
     assert not (on_team.root / "lake").exists()
     assert not (on_team.root / ".werk" / "journal.db").exists()
     assert any(key.startswith("lake/prj_small/raw/rows/_delta_log/") for key in team.stored())
 
-
-def test_from_the_servers_to_files(on_team: Place, back: Place) -> None:
+    back = moved_back(on_team, tmp_path)
     assert_whole(back, on_team)
     assert back.asked("rebuild", "small:1")["outcome"] == "identical"
     assert (back.root / "lake" / "raw" / "rows" / "_delta_log").is_dir()

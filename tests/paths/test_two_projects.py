@@ -117,8 +117,8 @@ def made(place: Path, team: Any, seed: int) -> One:
     for name in ("golden.toml", "behaviour.toml"):
         (root / name).unlink()
     (root / "pipelines.py").write_text(PIPELINES)
-    settings = root / "werk.toml"  # its triggers name pipelines and parameters that these two have not
-    settings.write_text(re.sub(r"(?m)^\[\[trigger\]\]\n(?:.+\n)+", "", settings.read_text()))
+    settings = root / "werk.toml"  # its retraining gives a parameter that these two have not
+    settings.write_text(re.sub(r'\[\[trigger\]\]\nname = "retrain-on-drift"\n(?:.+\n)+', "", settings.read_text()))
     (root / "gate.toml").write_text("[metrics.auc]\nmin = 0.5\n")
     chance = np.random.default_rng(seed)
     hour, wind = chance.integers(0, 24, 600), chance.normal(size=600)

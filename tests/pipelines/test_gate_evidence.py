@@ -165,11 +165,11 @@ def test_a_stricter_file_refuses_at_the_next_run_and_a_mended_one_passes(case: C
 def test_a_report_made_from_another_file_is_refused_on_resume(case: Case) -> None:
     case.writes("gate.toml", f"{GATE}[golden]\nrequired = true\n")
     case.writes("golden.toml", RIGHT)
-    case.writes("plan.toml", "")
+    case.writes("gate.toml", "")
     failed = case.werk("run", "training")  # stops at the registration, with the evaluation done
     [(run, _)] = case.ask("SELECT run, status FROM p_runs WHERE status = 'failed'")
     assert failed.returncode == 2
-    case.writes("plan.toml", PLAN)
+    case.writes("gate.toml", f"{GATE}[golden]\nrequired = true\n")
     case.writes("golden.toml", WRONG)
     assert "golden.toml" in case.refuses("report-outdated", "resume", run)
     case.writes("golden.toml", RIGHT)
@@ -198,6 +198,58 @@ def test_only_what_made_the_model_makes_another_version(case: Case) -> None:
     assert case.versions() == 4
     case.does("run", "training")
     assert case.versions() == 4, "a twin of an older version is no new one"
+
+
+def test_evidence_that_the_gate_does_not_ask_for_makes_no_version_and_is_named(case: Case) -> None:
+    case.does("run", "training")
+    case.writes("golden.toml", WRONG)
+    case.writes("behaviour.toml", TEST.format(way="rise"))
+    said = case.werk("run", "training").stderr
+    for name in ("golden", "behaviour"):
+        assert f"{name}.toml is there, and gate.toml does not ask for it: add [{name}] required = true" in said
+    assert case.versions() == 1
+    case.writes("behaviour.toml", None)
+    case.writes("golden.toml", RIGHT)
+    case.writes("gate.toml", f"{GATE}[golden]\nrequired = true\n")
+    assert "does not ask" not in case.werk("run", "training").stderr
+    assert case.versions() == 2, "another gate"
+    case.writes("golden.toml", POINT.format(expected=0.7))
+    case.does("run", "training")
+    assert case.versions() == 3, "other evidence, which the gate judges"
+    case.does("run", "training")
+    assert case.versions() == 3
+
+
+def test_the_champion_itself_under_another_gate_is_not_compared_with_itself(case: Case) -> None:
+    with_champion = PIPELINES.replace("outcome: str = ", "champion: str | None = 'small@champion', outcome: str = ")
+    case.writes("pipelines.py", with_champion.replace("(model, holdout)", "(model, holdout, champion=champion)"))
+    case.writes("gate.toml", f"{GATE}[champion]\nmetric = 'auc'\n")
+    case.does("run", "training")
+    case.approves("small:1")
+    case.does("alias", "small:1", "champion")
+    case.writes("gate.toml", f"{GATE}[champion]\nmetric = 'auc'\ntolerance = 0.01\n")
+    said = case.werk("run", "training").stderr
+    assert "The champion small:1 is this very model" in said
+    assert "differs by" not in said
+    assert "small:1, which is this very model" in case.does("show", "small:2")
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "named"),
+    [
+        (None, 2, "plan-absent"),
+        ("", 2, "plan-incomplete"),
+        (PLAN.replace("'auc'", "''"), 2, "plan-incomplete"),
+        (PLAN.replace("minimal", "unacceptable"), 3, "risk-unacceptable"),
+    ],
+)
+def test_a_run_that_registers_asks_for_its_plan_before_any_work(case: Case, plan: str | None, code: int, named: str) -> None:
+    case.writes("plan.toml", plan)
+    done = case.werk("run", "training")
+    assert (done.returncode, f"[{named}]" in done.stderr) == (code, True), done.stderr
+    assert case.ask("SELECT run FROM p_runs") == [], "nothing was begun"
+    said = case.werk("run", "scoring", "-p", "model=small:1", "-p", "window=a")
+    assert "plan" not in said.stderr, "what registers nothing needs no plan"
 
 
 def test_only_an_approved_version_writes_into_the_product_table(case: Case) -> None:
@@ -283,6 +335,9 @@ def test_the_gates_verdict_is_told_with_every_run_and_version(case: Case) -> Non
     assert (rules["metrics.auc.min"]["threshold"], rules["metrics.auc.min"]["passed"]) == (0.5, True)
     assert "auc" in done.stderr
     assert "metrics.auc.min" in done.stderr
+    [point] = [line for line in done.stderr.splitlines() if "golden.high" in line]
+    assert "expected 0.8 +- 0.3" in point
+    assert "bound" not in point
     case.writes("gate.toml", "[metrics.auc]\nmin = 0.99\n")
     refused = case.werk("run", "training")
     assert refused.returncode == 3
@@ -295,3 +350,57 @@ def test_the_gates_verdict_is_told_with_every_run_and_version(case: Case) -> Non
     page = case.does("show", "small:1")
     for words in ("metrics.auc.min", "golden.high", "more-x-is-more", "champion", "brier"):
         assert words in page
+
+
+COMPARED = PIPELINES.replace(
+    'outcome: str = "late"):', 'outcome: str = "late", champion: str | None = "small@champion"):'
+).replace("steps.evaluate(model, holdout)", "steps.evaluate(model, holdout, champion=champion)")
+COMPARED = COMPARED.replace('features=["x", "z"], rounds', 'features=["x", "z", "id"], rounds')  # part of a key may be a feature
+NOT_WORSE = GATE + "[champion]\nmetric = 'auc'\ntolerance = 0.02\n"
+LOAD, SPOILT = 'tables.scan("raw.rows").collect()', 'tables.scan("raw.rows").collect().with_columns(x=pl.col("z"))'
+SAME = 'tables.scan("raw.rows").collect().head(10**6)'
+
+
+@pytest.fixture
+def reigning(tmp_path: Path) -> Case:
+    """A champion, and a gate that no worse model passes."""
+    case = Case(tmp_path)
+    case.writes("pipelines.py", COMPARED)
+    case.writes("gate.toml", NOT_WORSE.replace("min = 0.5", "min = 0.0"))
+    case.does("run", "training")
+    token = json.loads(case.does("actor", "add", "second", "--json"))["token"]
+    case.does("approve", "small:1", token=token)
+    case.does("alias", "small:1", "champion")
+    return case
+
+
+def champion_rule(case: Case, *words: str) -> tuple[int, str]:
+    done = case.werk("run", "training", *words)
+    [told] = [line for line in done.stderr.splitlines() if "champion.auc  " in line]
+    return done.returncode, told
+
+
+def test_a_champion_is_not_asked_about_features_that_other_code_made(reigning: Case) -> None:
+    """Spoilt features spoil both models alike, and the worse one would look like the better."""
+    reigning.writes("pipelines.py", COMPARED.replace(LOAD, SPOILT))
+    code, told = champion_rule(reigning)
+    assert (code, "300 rows as its own code made them" in told) == (3, True), told
+    difference = float(told.split("differs by ")[1].split(" ")[0])
+    assert difference < -0.2
+
+
+def test_other_code_that_makes_the_same_of_each_row_compares_all_of_them(reigning: Case) -> None:
+    reigning.writes("pipelines.py", COMPARED.replace(LOAD, SAME))
+    code, told = champion_rule(reigning, "-p", "rounds=6")
+    assert (code, "(small:1, 300 rows)" in told) == (0, True), told
+
+
+def test_rows_that_only_other_code_has_made_compare_nothing_and_that_is_said(reigning: Case) -> None:
+    rows = pl.read_parquet(reigning.root / "rows.parquet")
+    pl.concat([rows, rows.with_columns(pl.col("id") + 900)]).write_parquet(reigning.root / "rows.parquet")
+    reigning.does("ingest", "raw.rows", "rows.parquet")
+    code, told = champion_rule(reigning, "-p", "cut=900")
+    assert (code, "(small:1, 900 rows)" in told) == (0, True), f"the same code makes the same of new rows: {told}"
+    reigning.writes("pipelines.py", COMPARED.replace(LOAD, SPOILT))
+    code, told = champion_rule(reigning, "-p", "cut=900")
+    assert (code, "the code of data-load has changed since small:1" in told) == (3, True), told

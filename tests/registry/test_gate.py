@@ -271,6 +271,17 @@ def test_the_champion_is_named_with_the_rows_that_were_fair() -> None:
     assert "whether d:1 was trained on some of them is not known" in unknown.sentence
 
 
+def test_a_model_is_not_compared_with_itself() -> None:
+    itself = {"version": "d:1", "n": 9, "canonical_hash": REPORT["canonical_hash"], "differences": {"auc": {"value": 0.0}}}
+    rule = verdict({"champion": {"metric": "auc"}}, {**REPORT, "champion": itself})
+    assert (rule.passed, rule.value) == (True, None)
+    assert rule.sentence == "The champion d:1 is this very model (the same canonical hash): nothing to compare."
+    other = verdict({"champion": {"metric": "auc"}}, {**REPORT, "champion": {**itself, "canonical_hash": "another"}})
+    assert "differs by +0" in other.sentence
+    unnamed = verdict({"champion": {"metric": "auc"}}, {"champion": {**itself, "canonical_hash": None}, "canonical_hash": None})
+    assert "this very model" not in unnamed.sentence
+
+
 def test_why_a_champion_could_not_be_compared_is_passed_on() -> None:
     why = {"version": "d:1", "n": 0, "seen": 9, "why": "d:1 was trained on all 9 rows.", "metrics": {}, "differences": {}}
     assert verdict({"champion": {"metric": "auc"}}, {"champion": why}).sentence == "Not checked: d:1 was trained on all 9 rows."

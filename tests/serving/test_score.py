@@ -17,7 +17,7 @@ from werk.core.errors import InputError
 from werk.core.nouns import ModelVersion, Snapshot
 from werk.models.compiled import Model
 from werk.models.fit import predict
-from werk.serving.score import prediction_ids, score
+from werk.serving.score import batch_of, prediction_ids, score
 
 P: Any = SimpleNamespace(model_format={"lightgbm": LightGBMFormat(), "memory": MemoryFormat()})
 MV = ModelVersion("delay", 1)
@@ -43,21 +43,32 @@ def test_a_shuffled_second_run_gives_the_same_table() -> None:
     assert joined["score"].to_list() == (0.5 + 2 * joined["x"]).to_list()
 
 
-def test_the_model_the_input_and_the_key_each_change_the_id() -> None:
+def test_the_model_the_version_the_input_the_batch_and_the_key_each_change_the_id() -> None:
     base = score(P, MV, TOY, toy_rows(), input_snapshot=AT)["prediction_id"].to_list()
     other_model = replace(TOY, estimator=LinearToy(0.5, (3.0,)))
     others = [
         score(P, MV, other_model, toy_rows(), input_snapshot=AT),
         score(P, MV, TOY, toy_rows(), input_snapshot=Snapshot("curated.flights", 4)),
+        score(P, ModelVersion("delay", 2), TOY, toy_rows(), input_snapshot=AT),
+        score(P, MV, TOY, toy_rows(), input_snapshot=AT, batch=batch_of(MV, "july", "aa")),
+        score(P, MV, TOY, toy_rows(), input_snapshot=AT, batch=batch_of(MV, "august", "aa")),
+        score(P, MV, TOY, toy_rows(), input_snapshot=AT, batch=batch_of(MV, "july", "ab")),
+        score(P, MV, TOY, toy_rows(), input_snapshot=AT, batch=batch_of(ModelVersion("delay", 2), "july", "aa")),
         score(P, MV, TOY, toy_rows().with_columns(pl.col("day") + pl.duration(seconds=1)), input_snapshot=AT),
     ]
     ids = [*base, *(id for other in others for id in other["prediction_id"])]
     assert len(set(ids)) == len(ids)
 
 
+def test_a_batch_keeps_its_ids_when_its_rows_come_from_a_newer_table() -> None:
+    batch = batch_of(MV, "july", "aa")
+    ids = [score(P, MV, TOY, toy_rows(), input_snapshot=f"curated.flights@{at}", batch=batch)["prediction_id"] for at in (3, 4)]
+    assert ids[0].equals(ids[1])
+
+
 def test_keys_that_read_alike_when_joined_have_different_ids() -> None:
     frame = pl.DataFrame({"a": ["1", "12", "1:2", "1"], "b": ["23", "3", "3", "2:3"]})
-    assert len(set(prediction_ids(frame, ["a", "b"], "h", AT))) == 4
+    assert len(set(prediction_ids(frame, ["a", "b"], "h", "b"))) == 4
 
 
 def test_a_time_gives_the_same_id_in_every_unit_and_zone() -> None:
@@ -67,7 +78,7 @@ def test_a_time_gives_the_same_id_in_every_unit_and_zone() -> None:
         pl.col("day").dt.cast_time_unit("ns"),
         pl.col("day").dt.convert_time_zone("America/New_York"),
     ):
-        assert prediction_ids(frame.with_columns(changed), TOY.key, "h", AT) == prediction_ids(frame, TOY.key, "h", AT)
+        assert prediction_ids(frame.with_columns(changed), TOY.key, "h", "b") == prediction_ids(frame, TOY.key, "h", "b")
 
 
 @pytest.mark.parametrize("bad", [pl.lit(None, dtype=pl.String), pl.lit("same")])
@@ -98,5 +109,5 @@ def test_the_sample_with_attributions_is_repeatable_and_adds_up(models: list[Mod
 def test_ids_of_a_large_batch_take_less_cpu_than_a_second() -> None:
     frame = pl.DataFrame({"id": range(170_000), "day": ["2013-07-01"] * 170_000})
     began = time.process_time()
-    assert len(set(prediction_ids(frame, ["id", "day"], "h", AT))) == 170_000
+    assert len(set(prediction_ids(frame, ["id", "day"], "h", "b"))) == 170_000
     assert time.process_time() - began < 2  # twice the promise, for slow machines

@@ -59,6 +59,7 @@ def restored(root: Path, tree: str, target: Path) -> dict[str, bytes]:
 def test_a_folder_without_git_is_captured_and_restored(root: Path, tmp_path: Path) -> None:
     found = capture(root)
     assert (found.commit, found.dirty, found.left_out) == (None, True, ())
+    assert found.git == "not in a git repository"
     assert restored(root, found.tree, tmp_path / "out") == {"delays/steps.py": b"def load(): ...\n", "werk.toml": b"[project]\n"}
 
 
@@ -67,6 +68,25 @@ def test_a_clean_repository_names_its_commit(repository: Path) -> None:
     assert found.commit == git(repository, "rev-parse", "HEAD")
     assert found.tree == git(repository, "rev-parse", "HEAD^{tree}")
     assert (found.dirty, found.diff_sha256) == (False, None)
+    assert found.git == "tracked"
+
+
+def test_a_folder_that_its_repository_does_not_track_is_in_none_of_its_commits(repository: Path) -> None:
+    inner = repository / "new"
+    inner.mkdir()
+    (inner / "werk.toml").write_text("[project]\n")
+    found = capture(inner)
+    assert (found.git, found.dirty) == ("untracked in its repository", True)
+    git(repository, "add", "new")
+    assert capture(inner).git == "untracked in its repository", "staged is not committed"
+    git(repository, "commit", "-qm", "new")
+    assert capture(inner).git == "tracked"
+
+
+def test_a_repository_without_a_commit_is_called_so(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "werk.toml").write_text("[project]\n")
+    assert (capture(tmp_path).commit, capture(tmp_path).git) == (None, "in a repository without a commit")
 
 
 def test_uncommitted_and_untracked_work_is_in_the_tree_and_the_repository_is_not_touched(

@@ -67,8 +67,17 @@ def _end_as_by_ctrl_c() -> None:
     Processes that a step forks end as they always did: a pool ends its workers with this very signal.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.unraisablehook = _not_lost
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
+def _not_lost(found: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C can come while Python clears something away, where nothing can be raised: it is asked for again."""
+    if issubclass(found.exc_type, KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(found)
 
 
 def _misused(said: str, as_json: bool) -> int:

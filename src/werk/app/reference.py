@@ -37,9 +37,11 @@ _ELSEWHERE = {
     "rebuild-stopped": "The training could not be repeated.",
     "restore-unwritable": "The project cannot be restored there; the sentence says why.",
     "declared-malformed": "golden.toml or behaviour.toml is not written as it must be; the sentence says where.",
+    "journal-foreign": "Somebody has put on the journal's tables what may change or swallow a write; the sentence names it.",
     "link-circular": "A path goes through a symbolic link that leads back to itself.",
     "table-tampered": "What lies in the table store is not what was written; the sentence names version and file.",
     "value-range": "A tensor holds a value that its datatype cannot; the sentence names tensor and place.",
+    "time-range": "A time lies outside of what UTC can hold.",
     "usage": "The command line cannot be understood so.",
 }
 Cells = Sequence[str]

@@ -18,6 +18,8 @@ RunStatus = Literal["running", "finished", "failed", "refused", "cancelled"]
 Verdict = Literal["ok", "violation", "cannot say", "not checked"]
 
 ZONES: tuple[Zone, ...] = ("landing", "raw", "curated", "product")
+_NUMBER = re.compile(r"[0-9]{1,80}")
+_SHOWN = 80
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
 
@@ -53,9 +55,9 @@ class Snapshot:
     @classmethod
     def parse(cls, text: str) -> Snapshot:
         table, at, version = text.rpartition("@")
-        if not at or not version.isdigit():
+        if not at or not _NUMBER.fullmatch(version):
             raise InputError(
-                f"'{text}' is not a table version.",
+                f"'{_short(text)}' is not a table version.",
                 code="snapshot-malformed",
                 hint="Write it as table@version, e.g. raw.flights@0.",
             )
@@ -75,13 +77,17 @@ class ModelVersion:
     @classmethod
     def parse(cls, text: str) -> ModelVersion:
         model, colon, version = text.rpartition(":")
-        if not colon or not version.isdigit():
+        if not colon or not _NUMBER.fullmatch(version):
             raise InputError(
-                f"'{text}' is not a model version.",
+                f"'{_short(text)}' is not a model version.",
                 code="version-malformed",
                 hint="Write it as model:version, e.g. flight-delay:1.",
             )
         return cls(model, int(version))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +105,16 @@ def utc_now() -> datetime:
 
 
 def to_micros(at: datetime) -> int:
-    """Microseconds since 1970 in UTC; a naive time is refused."""
+    """Microseconds since 1970 in UTC; a naive time is refused, and one whose year UTC does not have."""
     if at.tzinfo is None:
         raise InputError(
             f"The time {at.isoformat()} has no time zone.", code="time-naive", hint="Add one, e.g. 2013-07-01T00:00:00+00:00."
         )
-    delta = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    try:
+        delta = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    except OverflowError:
+        said = f"The time {at.isoformat()} lies outside of the years 1 to 9999 in UTC."
+        raise InputError(said, code="time-range", hint="Name a time between them.") from None
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,6 +69,14 @@ class Spec:
             if node.id == id:
                 return node
         raise InputError(f"The pipeline '{self.name}' has no step '{id}'.", code="step-unknown")
+
+    def upstream(self, last: Node) -> Iterator[Node]:
+        """The node and all that it was given something by, the last first."""
+        wanted = {last.id}
+        for node in reversed(self.nodes):
+            if node.id in wanted:
+                wanted |= {source.node for source in node.inputs.values() if isinstance(source, FromStep)}
+                yield node
 
     def to_json(self) -> dict[str, JSON]:
         return {

@@ -5,11 +5,12 @@ from werk.data.contracts import Contract, Rule, load_contract
 from werk.data.facts import PROJECTIONS
 from werk.data.landing import Check, Landing, land, read_file
 from werk.data.metadata import metadata
-from werk.data.names import check_table
+from werk.data.names import PREDICTIONS, check_table
 from werk.data.query import sql
 from werk.data.tables import Pinned, known, latest, pins, scan, standing, write
 
 __all__ = [
+    "PREDICTIONS",
     "PROJECTIONS",
     "Check",
     "Checked",

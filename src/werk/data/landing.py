@@ -17,7 +17,7 @@ from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.data import contents
 from werk.data.contracts import Contract, Severity, conform, marks
-from werk.data.names import QUARANTINE, check_table
+from werk.data.names import PREDICTIONS, QUARANTINE, check_table
 from werk.data.tables import known, latest, scan
 
 RULE = "_rule"
@@ -59,6 +59,7 @@ class Landing:
 def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Contract | None = None) -> Landing:
     """Replace the table by the source's good rows. Landing the same source under the same contract again changes nothing."""
     check_table(table)
+    _check_landed(p, table)
     if contract is not None and contract.table != table:
         raise InputError(
             f"The contract is for {contract.table}, not {table}.", code="contract-table", hint="Name the table it is for."
@@ -79,6 +80,14 @@ def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Cont
         made_of[contents.HELD] = contents.recorded(p, held.table, held.version, whole=True)
     p.journal.append([_fact(landing, good, origin, contract, notes, made_of)])
     return landing
+
+
+def _check_landed(p: Platform, table: str) -> None:
+    """A table is landed or written by steps, never both: rows of a file would pass for what a step has made."""
+    made = [row for row in p.journal.rows("tables", {"table": table}) if row["operation"] != "land"]
+    if table == PREDICTIONS or made:
+        hint = "Land the file under another name, in the zone raw."
+        raise InputError(f"'{table}' is written by steps, so no file can be landed there.", code="table-of-steps", hint=hint)
 
 
 def read_file(source: Path) -> tuple[pl.DataFrame, str]:

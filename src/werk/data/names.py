@@ -8,6 +8,8 @@ from werk.core.errors import InputError
 
 QUARANTINE = "_quarantine"
 LONGEST = 80
+# Whoever asks a prediction for its lineage must be able to rely on it: nothing but batch inference writes there.
+PREDICTIONS = "product.predictions"
 _PART = re.compile(r"[a-z][a-z0-9_-]*")
 # Windows takes these for devices, whatever the folder.
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))})

@@ -2,7 +2,7 @@
 
 from werk.governance.actors import actor_named, actor_of, assurance_of, enrol, issue_token
 from werk.governance.facts import PROJECTIONS
-from werk.governance.plan import Plan, RiskClass, load_plan, record_plan, recorded_plan
+from werk.governance.plan import Plan, RiskClass, check_risk, load_plan, record_plan, recorded_plan
 
 __all__ = [
     "PROJECTIONS",
@@ -11,6 +11,7 @@ __all__ = [
     "actor_named",
     "actor_of",
     "assurance_of",
+    "check_risk",
     "enrol",
     "issue_token",
     "load_plan",

@@ -46,14 +46,19 @@ def load_plan(path: Path) -> Plan:
     return _plan(table, path.name)
 
 
-def record_plan(p: Platform, plan: Plan) -> bool:
-    """Write the plan unless it is the present one; true when it was written. An unacceptable risk is `Refused`."""
+def check_risk(plan: Plan) -> None:
+    """An unacceptable risk is `Refused`."""
     if plan.risk_class == "unacceptable":
         raise Refused(
             "The plan's risk class is 'unacceptable'.",
             code="risk-unacceptable",
             hint="Such a use is prohibited: change the use case.",
         )
+
+
+def record_plan(p: Platform, plan: Plan) -> bool:
+    """Write the plan unless it is the present one; true when it was written. An unacceptable risk is `Refused`."""
+    check_risk(plan)
     with p.journal.write() as facts:
         # Not by dedupe key: a plan that was replaced and then restored is a new fact.
         if recorded_plan(facts, p.project.id) == plan.sha256:

@@ -38,7 +38,6 @@ class Cursor(Protocol):
     def execute(self, sql: str, values: Values = ..., /) -> object: ...
     def executemany(self, sql: str, rows: Sequence[Values], /) -> object: ...
     def fetchone(self) -> Any: ...
-    def fetchmany(self, size: int, /) -> Sequence[Any]: ...
     def fetchall(self) -> Sequence[Any]: ...
 
 
@@ -46,6 +45,20 @@ def cursor_of(connection: Connection) -> Cursor:
     """The driver's own cursor: the write path skips SQLAlchemy's cost per statement."""
     cursor: Cursor = connection.connection.cursor()
     return cursor
+
+
+def check_took(cursor: Cursor, rows: int, table: str) -> None:
+    """The last statement wrote as many rows as it was given, or something in the database swallowed some (`Tampered`)."""
+    if cursor.rowcount != rows:
+        raise swallowed(table)
+
+
+def swallowed(table: str) -> Tampered:
+    return Tampered(
+        f"The database did not keep what was written to the table {table}: nothing was written.",
+        code="journal-swallowed",
+        hint="Run `werk audit verify`: it names triggers and rules that are not werk's.",
+    )
 
 
 class Database(Protocol):

@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 from werk.core.errors import InputError
 from werk.core.journal import Fact, NewFact
 from werk.journal import schema
+from werk.journal.database import swallowed
 from werk.journal.sql import SqlJournal
 from werk.journal.tables import FACTS
 from werk.journal.verify import ERASED
@@ -25,7 +26,8 @@ def erase_body(journal: SqlJournal, seq: int, reason: str) -> Fact:
                 f"There is no fact {seq} whose body can be erased.", code="seq-unknown", hint="Look it up with `facts()`."
             )
         [fact] = writer.append([NewFact(ERASED, str(seq), {"seq": seq, "reason": reason}, dedupe_key=f"{ERASED}/{seq}")])
-        connection.execute(update(FACTS).where(this).values(body=None, salt=None))
+        if connection.execute(update(FACTS).where(this).values(body=None, salt=None)).rowcount != 1:
+            raise swallowed(FACTS.name)
         schema.rebuild(journal.database, connection, journal.shapes.by_kind.get(kind, []))
     journal.database.scrub()
     return fact

@@ -64,6 +64,8 @@ def meet(journal: SqlJournal) -> str | None:
     there was nothing to hold it against: what is met for the first time is trusted as it is. A journal that can only be read
     is not remembered.
     """
+    if isinstance(journal.database.sealed, Tampered):
+        raise journal.database.sealed
     if journal.outside.heads_dir is None:
         return None
     place, said = _place(journal), None
@@ -240,7 +242,8 @@ def check_heads(journal: SqlJournal, public_key: bytes | None, hashes: Mapping[i
     place = _place(journal)
     if place is not None:
         anchored = [*_replaced(journal, folder, place), *_anchor(place, hashes)]
-        return _with(anchored, _checked(folder / place.heads, place.journal, public_key, hashes))
+        found = _checked(folder / place.heads, place.journal, public_key, hashes)
+        return Checked(found.heads, (*anchored, *found.damages), tuple(_lacking(folder, place, hashes)))
     of_id = {found.heads for found in places.known(folder).values() if found.journal == journal.id}
     files = [folder / name for name in sorted(of_id)] or [heads_file(folder, journal.id)]
     # A copy descends from one of them only.
@@ -248,8 +251,16 @@ def check_heads(journal: SqlJournal, public_key: bytes | None, hashes: Mapping[i
     return best if best.heads or not hashes else Checked(0, notes=(_never_met(journal),))
 
 
-def _with(damages: Sequence[Damage], found: Checked) -> Checked:
-    return Checked(found.heads, (*damages, *found.damages), found.notes)
+def _lacking(folder: Path, place: Place, hashes: Mapping[int, str]) -> Iterator[str]:
+    """Of a copy: where the journal lies whose last signed head the copy has not. The first place of all is no copy."""
+    if place.heads == heads_file(folder, place.journal).name:
+        return
+    others = {other.heads: other for other in places.known(folder).values() if other.journal == place.journal}
+    for other in others.values():
+        last = newest(folder / other.heads) if other.heads != place.heads else None
+        if last is not None and hashes.get(last.seq) != last.hash:
+            said = f"This journal is a copy of the one at {other.address}, whose fact {last.seq} was signed and is not here"
+            yield f"{said}: it ends at fact {max(hashes, default=0)}."
 
 
 def _never_met(journal: SqlJournal) -> str:

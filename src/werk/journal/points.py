@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from werk.core.journal import Point
-from werk.journal.database import Database, cursor_of
+from werk.journal.database import Database, check_took, cursor_of
 from werk.journal.tables import POINTS
 
 
@@ -17,7 +17,9 @@ def add_points(database: Database, project: str, points: Sequence[Point]) -> Non
     rows = [(project, point.run, point.name, point.step, _stored(point.value), point.at) for point in points]
     if rows:
         with database.writing(ordered=False) as connection:
-            cursor_of(connection).executemany(sql, rows)
+            cursor = cursor_of(connection)
+            cursor.executemany(sql, rows)
+            check_took(cursor, len(rows), POINTS.name)
 
 
 def points(database: Database, project: str, run: str, name: str | None = None) -> list[Point]:

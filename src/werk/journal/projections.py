@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import InputError, unknown
 from werk.core.journal import ColumnType, Delete, Fact, Projection, Row, Update, Upsert
-from werk.journal.database import Cursor, Values
+from werk.journal.database import Cursor, Values, check_took, swallowed
 from werk.journal.tables import projection_table
 
 Stored = str | int | float | None
@@ -214,8 +214,10 @@ class Applier:
         self._cursor, self._mark = cursor, mark
 
     def apply(self, ops: Sequence[Op]) -> None:
-        for sql, rows in _batches((op for op in ops if not op.shape.history), self._mark):
-            self._run(sql, rows)
+        for batch in _batches((op for op in ops if not op.shape.history), self._mark):
+            self._run(batch.sql, batch.rows)
+            if batch.rows and self._cursor.rowcount != len(batch.rows):
+                self._check_missed(batch)
         for shape in dict.fromkeys(op.shape for op in ops if op.shape.history):
             self._apply_history(shape, [op for op in ops if op.shape is shape])
 
@@ -224,6 +226,21 @@ class Applier:
         sql, left = _insert(shape.name, shape.columns, self._mark), iter(rows)
         while page := list(islice(left, 5000)):
             self._run(sql, page)
+            check_took(self._cursor, len(page), shape.table.name)
+
+    def _check_missed(self, batch: Batch) -> None:
+        """A row that is not there is neither changed nor deleted, which is right; one that is there as it was is not."""
+        shape, size = batch.shape, len(batch.shape.key_columns)
+        older = f" AND seq < {self._mark}" if batch.verb == "update" else ""
+        sql = f"SELECT 1 FROM {shape.table.name} WHERE {_where(shape.key_columns, self._mark)}{older}"
+        for row in batch.rows:
+            key, seq = tuple(row[-size:]), tuple(row[-size - 1 : -size]) if older else ()
+            if batch.verb == "upsert" or self._finds(sql, (*key, *seq)):
+                raise swallowed(shape.table.name)
+
+    def _finds(self, sql: str, values: Values) -> bool:
+        self._cursor.execute(sql, values)
+        return self._cursor.fetchone() is not None
 
     def _run(self, sql: str, rows: Sequence[Values]) -> None:
         if len(rows) == 1:
@@ -240,7 +257,9 @@ class Applier:
         replayed.add(ops)
         rows = [((*row[:size], row[-2]), row) for row in replayed.rows(shape)]  # the last two columns are valid_from, valid_to
         closed = [(row[-1], *identity) for identity, row in rows if identity in there and row[-1] is not None]
-        self._run(_update(shape.name, ("valid_to",), shape.identity, self._mark), closed)
+        if closed:
+            self._run(_update(shape.name, ("valid_to",), shape.identity, self._mark), closed)
+            check_took(self._cursor, len(closed), shape.table.name)
         self.insert(shape, (row for identity, row in rows if identity not in there))
 
     def _open_rows(self, shape: Shape, keys: Sequence[Key]) -> dict[Key, dict[str, Stored]]:
@@ -256,9 +275,18 @@ class Applier:
         return found
 
 
-def _batches(ops: Iterable[Op], mark: str) -> list[tuple[str, list[Values]]]:
+class Batch(NamedTuple):
+    """The rows of one statement."""
+
+    sql: str
+    shape: Shape
+    verb: Verb
+    rows: list[Values]
+
+
+def _batches(ops: Iterable[Op], mark: str) -> list[Batch]:
     """The changes of projections without history by statement; those of one row stay in their order."""
-    batches: list[tuple[str, list[Values]]] = []
+    batches: list[Batch] = []
     newest: dict[str, int] = {}  # of a statement: its last batch
     reached: dict[tuple[str, Key], int] = {}  # of a row: the batch of its last change
     for op in ops:
@@ -266,8 +294,8 @@ def _batches(ops: Iterable[Op], mark: str) -> list[tuple[str, list[Values]]]:
         at = newest.get(sql, -1)
         if at < reached.get(row, 0):
             at = newest[sql] = len(batches)
-            batches.append((sql, []))
-        batches[at][1].append(_bound(op))
+            batches.append(Batch(sql, op.shape, op.verb, []))
+        batches[at].rows.append(_bound(op))
         reached[row] = at
     return batches
 

@@ -125,10 +125,17 @@ def parsed(body: str) -> Any:
 def _equals(shape: Shape, name: str, value: object) -> ColumnElement[bool]:
     column = _column(shape, name)
     if isinstance(value, list | tuple):
-        wanted = [_stored(shape, name, item) for item in value if item is not None]
+        wanted = [_stored(shape, name, item) for item in value if item is not None and not _is_beyond(item)]
         some = column.in_(wanted) if wanted else false()
         return or_(some, column.is_(None)) if None in value else some
+    if _is_beyond(value):
+        return false()
     return column.is_(None) if value is None else column == _stored(shape, name, value)
+
+
+def _is_beyond(value: object) -> bool:
+    """A number that no column can hold is in no row."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _stored(shape: Shape, name: str, value: Any) -> object:

@@ -11,7 +11,8 @@ from werk.core.canonical import canonical_json
 from werk.core.errors import InputError, Tampered
 from werk.core.journal import Fact
 from werk.core.nouns import new_id
-from werk.journal.database import Database, cursor_of
+from werk.journal.database import Database, cursor_of, swallowed
+from werk.journal.foreign import check_foreign
 from werk.journal.projections import Applier, Replayed, Shape, Shapes
 from werk.journal.reading import fact_of
 from werk.journal.tables import FACTS, META, METADATA, SCHEMA, shape_of
@@ -35,7 +36,8 @@ class State:
 def opened(database: Database, shapes: Shapes, met: str | None = None) -> State:
     """Make the tables when they are missing, check the schema number, bring the projections up to date.
 
-    Nothing is made where this machine has `met` a journal before: then it is gone, which is not the same as new.
+    Nothing is made where this machine has `met` a journal before: then it is gone, which is not the same as new. On what
+    others have put on its tables nothing is written.
     """
     wanted = canonical_json({name: shape_of(shape.projection) for name, shape in shapes.by_name.items()})
     database.look()
@@ -44,6 +46,7 @@ def opened(database: Database, shapes: Shapes, met: str | None = None) -> State:
         _check_new(database, met)
         found = created(database)
     check_schema(found)
+    _seal_foreign(database, shapes)
     state = State(found["journal"], wanted, found["projections"])
     if database.sealed:
         state.stale = stale(found["projections"], wanted)
@@ -51,6 +54,12 @@ def opened(database: Database, shapes: Shapes, met: str | None = None) -> State:
         with database.writing() as connection:
             _bring_up(database, connection, shapes, state, keep=True)
     return state
+
+
+def _seal_foreign(database: Database, shapes: Shapes) -> None:
+    if database.sealed is None:
+        with database.reading() as connection:
+            database.sealed = check_foreign(connection, database.kind, (shape.table for shape in shapes.by_name.values()))
 
 
 def _check_new(database: Database, met: str | None) -> None:
@@ -119,7 +128,8 @@ def _bring_up(database: Database, connection: Connection, shapes: Shapes, state:
     stale = [shape for name, shape in shapes.by_name.items() if current.get(name) != wanted[name]]
     rebuild(database, connection, stale, fresh=True)
     state.seen = canonical_json({**current, **wanted} if keep else wanted)
-    connection.execute(META.update().where(META.c.key == "projections").values(value=state.seen))
+    if connection.execute(META.update().where(META.c.key == "projections").values(value=state.seen)).rowcount != 1:
+        raise swallowed(META.name)
 
 
 def rebuild(database: Database, connection: Connection, shapes: list[Shape], *, fresh: bool = False) -> None:

@@ -94,6 +94,7 @@ class SqlJournal(SqlReader):
             writer = SqlWriter(self.project, self.actor, self.shapes, self.database, connection, tail)
             try:
                 yield connection, writer
+                writer.check()
             finally:
                 writer.end()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Table, UniqueConstraint, inspect
+from sqlalchemy.exc import SAWarning
 
 from werk.core.journal import Damage
 
@@ -25,10 +27,14 @@ class _Found:
 
     def __init__(self, connection: Connection) -> None:
         seen = inspect(connection)
-        self._columns = {name: {column["name"] for column in columns} for (_, name), columns in seen.get_multi_columns().items()}
-        self._indexes = {name: {index["name"] for index in indexes} for (_, name), indexes in seen.get_multi_indexes().items()}
-        self._unique = {name: _sets(sets) for (_, name), sets in seen.get_multi_unique_constraints().items()}
-        self._keys = {name: _sets([key]) for (_, name), key in seen.get_multi_pk_constraint().items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # of an index of expressions, which is none of ours
+            found, indexes = seen.get_multi_columns(), seen.get_multi_indexes()
+            unique, keys = seen.get_multi_unique_constraints(), seen.get_multi_pk_constraint()
+        self._columns = {name: {column["name"] for column in columns} for (_, name), columns in found.items()}
+        self._indexes = {name: {index["name"] for index in there} for (_, name), there in indexes.items()}
+        self._unique = {name: _sets(sets) for (_, name), sets in unique.items()}
+        self._keys = {name: _sets([key]) for (_, name), key in keys.items()}
 
     def damages(self, table: Table) -> Iterator[Damage]:
         name = table.name

@@ -14,6 +14,7 @@ from werk.core.journal import Damage, Fact, Row, Verification
 from werk.journal import schema
 from werk.journal.chain import GENESIS, fact_hash
 from werk.journal.database import Cursor, cursor_of
+from werk.journal.foreign import foreign
 from werk.journal.heads import check_heads
 from werk.journal.projections import Replayed, Shape, Shapes
 from werk.journal.reading import parsed
@@ -37,11 +38,12 @@ def verify(journal: SqlJournal, *, public_key: bytes | None = None) -> Verificat
         old = [shape for name, shape in shapes.items() if name in stale]
         kept = [shape for name, shape in shapes.items() if name not in stale]
         gone = structure_damages(connection, [*METADATA.sorted_tables, *(shape.table for shape in kept)])
+        strange = foreign(connection, journal.database.kind, (shape.table for shape in shapes.values()))
         closed = unreadable(gone)
         if FACTS.name not in closed:
             for row in stored_facts(cursor_of(connection), journal.database.mark):
                 walk.check(row)
-        damages = [*meta, *gone, *walk.finish()]
+        damages = [*meta, *gone, *strange, *walk.finish()]
         for shape in kept:
             if not closed & {FACTS.name, shape.table.name}:
                 damages += _projection_damages(connection, shape, walk.replayed)

@@ -16,7 +16,7 @@ from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import Failed, InputError, Tampered
 from werk.core.journal import Fact, NewFact
 from werk.journal.chain import GENESIS, SALT_BYTES, body_hash, fact_hash
-from werk.journal.database import Cursor, Database, cursor_of
+from werk.journal.database import Cursor, Database, check_took, cursor_of, swallowed
 from werk.journal.projections import Applier, Op, Shapes
 from werk.journal.reading import FACT_FIELDS, SqlReader, fact_of, parsed
 from werk.journal.tables import FACT_COLUMNS, FACTS
@@ -90,7 +90,7 @@ class SqlWriter(SqlReader):
     def __init__(self, project: str, actor: str, shapes: Shapes, database: Database, connection: Connection, tail: Tail) -> None:
         super().__init__(project, shapes, lambda: nullcontext(connection))
         self._actor, self._database, self._connection, self._tail = actor, database, connection, tail
-        self._cursor = cursor_of(connection)
+        self._cursor, self._began = cursor_of(connection), tail.seq
         self._open = True
 
     def append(self, facts: Sequence[NewFact]) -> list[Fact]:
@@ -115,6 +115,16 @@ class SqlWriter(SqlReader):
         self._tail = tail
         return written
 
+    def check(self) -> None:
+        """All facts stand there up to the head: what took one away again after it was written has not won (`Tampered`)."""
+        count, mark = self._tail.seq - self._began, self._database.mark
+        if count == 0:
+            return
+        head = f"SELECT hash FROM facts WHERE seq = {mark}"
+        self._cursor.execute(f"SELECT count(*), ({head}) FROM facts WHERE seq > {mark}", (self._tail.seq, self._began))
+        if tuple(self._cursor.fetchone()) != (count, self._tail.hash):
+            raise swallowed(FACTS.name)
+
     def end(self) -> None:
         self._open = False
 
@@ -125,6 +135,8 @@ class SqlWriter(SqlReader):
             self._cursor.execute(sql, stored[0])
         elif stored:
             self._cursor.executemany(sql, stored)
+        if stored:
+            check_took(self._cursor, len(stored), FACTS.name)
         Applier(self._cursor, mark).apply(ops)
 
     def _known(self, facts: Sequence[NewFact]) -> dict[str | None, Fact]:

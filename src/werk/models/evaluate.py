@@ -33,11 +33,18 @@ _TIMED_ROWS, _TIMED_TIMES = 300, 3
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The version to be not worse than; `trained_on` are the keys of the rows it learnt from, None when nobody knows."""
+    """The version to be not worse than.
+
+    - `trained_on`: the keys of the rows it learnt from, None when nobody knows.
+    - `judged_on`: other rows as its own run made them, with key, features and outcome; None when they are no longer kept.
+    - `changed`: the steps that made the new rows and whose code is another than in its run.
+    """
 
     version: str
     model: Model
     trained_on: pl.DataFrame | None
+    judged_on: pl.DataFrame | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,30 +193,72 @@ def _groups(seen: Holdout, column: str) -> list[tuple[str | None, np.ndarray[Any
 
 
 def _against(p: Platform, champion: Champion, seen: Holdout) -> Entry:
-    """On the rows that are new to both: on those it was trained on the champion would have an advantage."""
+    """On the rows that are new to both: on those it was trained on the champion would have an advantage.
+
+    Where the code now makes other features of a row than it learnt from, it is asked about rows as its own run made them.
+    """
     fair = _new_to(champion, seen.rows)
+    part, asked = _part(seen, fair), None
+    why = _unlike(champion, seen) if fair.any() else f"{champion.version} was trained on all {len(fair):,} rows of this hold-out."
+    if why is None:
+        own = _kept(champion, part)
+        if own is None:
+            why = _made_by_other_code(champion)
+        elif not _alike(champion.model, own, part.rows):
+            part, asked = _part(part, _among(part.rows, own.select(champion.model.key))), own
     told: dict[str, JSON] = {
         "version": champion.version,
         "canonical_hash": canonical_hash(p.model_format[champion.model.format], champion.model),
-        "n": int(fair.sum()),
+        "n": len(part.rows),
         "seen": None if champion.trained_on is None else int((~fair).sum()),
+        "own_rows": asked is not None,
     }
-    why = _unlike(champion, seen) if fair.any() else f"{champion.version} was trained on all {len(fair):,} rows of this hold-out."
     try:
-        compared = None if why else _compared(p, champion.model, _part(seen, fair))
+        compared = None if why else _compared(p, champion.model, part, part.rows if asked is None else asked)
     except InputError as unlike:
         why, compared = f"{champion.version} cannot answer these rows: {unlike.message}", None
     return {**told, "why": why, **(compared or {"metrics": {}, "differences": {}})}
 
 
+def _made_by_other_code(champion: Champion) -> str | None:
+    if not champion.changed:
+        return None
+    steps = " and ".join(champion.changed)
+    return f"the code of {steps} has changed since {champion.version}, and none of these rows is kept as its own code made it."
+
+
+def _kept(champion: Champion, part: Holdout) -> pl.DataFrame | None:
+    """The champion's own rows of these keys, in their order; None if there are none whose outcome is still the same."""
+    model, own = champion.model, champion.judged_on
+    if own is None or not {*model.key, model.target} <= set(part.rows.columns):
+        return None
+    keys = part.rows.select(*model.key, pl.col(model.target).alias("_now"))
+    own = own.cast({name: keys.schema[name] for name in model.key}, strict=False)
+    found = keys.join(own, on=model.key, how="inner", maintain_order="left")
+    found = found.filter(pl.col("_now").cast(pl.Float64) == pl.col(model.target).cast(pl.Float64)).drop("_now")
+    return found if found.height else None
+
+
+def _alike(model: Model, own: pl.DataFrame, rows: pl.DataFrame) -> bool:
+    """Whether both hold the same features of every row that the champion's run has kept."""
+    if not set(model.features) <= set(rows.columns):
+        return False
+    now = own.select(model.key).join(rows, on=model.key, how="left", maintain_order="left")
+    return now.select(model.features).equals(own.select(model.features))
+
+
 def _new_to(champion: Champion, rows: pl.DataFrame) -> Flags:
-    new = np.ones(len(rows), dtype=np.bool_)
-    if champion.trained_on is not None:
-        key = champion.trained_on.columns
-        kept = champion.trained_on.cast({name: rows.schema[name] for name in key}, strict=False).unique()
-        at = rows.select(key).with_row_index("_row").join(kept, on=key, how="semi")["_row"]
-        new[at.to_numpy()] = False
-    return new
+    if champion.trained_on is None:
+        return np.ones(len(rows), dtype=np.bool_)
+    kept = champion.trained_on.cast({name: rows.schema[name] for name in champion.trained_on.columns}, strict=False)
+    return ~_among(rows, kept.unique())
+
+
+def _among(rows: pl.DataFrame, keys: pl.DataFrame) -> Flags:
+    """Which rows have one of these keys."""
+    found = np.zeros(len(rows), dtype=np.bool_)
+    found[rows.select(keys.columns).with_row_index("_row").join(keys, on=keys.columns, how="semi")["_row"].to_numpy()] = True
+    return found
 
 
 def _unlike(champion: Champion, seen: Holdout) -> str | None:
@@ -221,8 +270,9 @@ def _part(seen: Holdout, where: Flags) -> Holdout:
     return replace(seen, rows=seen.rows.filter(pl.Series(where)), scores=seen.scores[where], labels=seen.labels[where])
 
 
-def _compared(p: Platform, champion: Model, seen: Holdout) -> dict[str, JSON]:
-    theirs = predict(p, champion, seen.rows)
+def _compared(p: Platform, champion: Model, seen: Holdout, asked: pl.DataFrame) -> dict[str, JSON]:
+    """`asked` are the same rows in the same order, as the champion is to see them."""
+    theirs = predict(p, champion, asked)
     if theirs.shape != seen.scores.shape:
         raise InputError("it knows other classes.", code="compare-unlike", hint="Compare models of one task.")
     told = metrics(seen.task, theirs, seen.labels)

@@ -31,7 +31,10 @@ def shift(then: Profile, now: Counts, limits: Thresholds) -> float | None:
 
 
 def check_features(baseline: Baseline, window: str, cells: Mapping[str, Counts], limits: Thresholds) -> MonitorVerdict:
-    """Violated when columns holding `limits.importance` of the importance moved; a moved useless one is only listed."""
+    """Violated when columns holding `limits.importance` of the importance moved; a moved useless one is only listed.
+
+    The sentence names those that moved furthest; `moved` in the values follows the importance.
+    """
     weights = baseline.weights
     sizes = {name: shift(then, cells[name], limits) if name in cells else None for name, then in baseline.features.items()}
     moved = sorted((n for n, size in sizes.items() if size is not None and size >= limits.psi), key=lambda n: (-weights[n], n))
@@ -47,8 +50,14 @@ def check_features(baseline: Baseline, window: str, cells: Mapping[str, Counts],
     if not sizes or (share < limits.importance <= share + open_share + 1e-9):
         why = f"{listed(unjudged)} cannot be compared with training, {percent(open_share)} of what the model leans on"
         return cannot_say(FEATURE_DRIFT, window, why, values)
-    told = f"{listed(moved)} moved: {percent(share)} of what the model leans on" if moved else "every feature is as in training"
+    furthest = _furthest({name: size for name in moved if (size := sizes[name]) is not None})
+    told = f"{furthest} moved: {percent(share)} of what the model leans on" if moved else "every feature is as in training"
     note = f"; {listed(unjudged)} cannot be compared" if unjudged else ""
     verdict: Verdict = "violation" if share >= limits.importance else "ok"
     bound = f" (limit {percent(limits.importance)})" if moved else ""
     return MonitorVerdict(FEATURE_DRIFT, window, verdict, f"{window}: {told}{bound}{note}", values)
+
+
+def _furthest(moved: Mapping[str, float]) -> str:
+    """By effect size, so that no great one hides among the rest."""
+    return listed([f"{name} (PSI {moved[name]:.3g})" for name in sorted(moved, key=lambda name: (-moved[name], name))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, cast
 
@@ -40,6 +40,15 @@ def ancestry(journal: Reader, id: str) -> Ancestry:
     """`InputError` for an id nobody knows; `Failed` when something it came from is not in the journal."""
     _check_known(journal, id)
     return Ancestry(id, kind_of(id), _walk(journal, id, _before, _source), _walk(journal, id, _after, _target))
+
+
+def came_of(journal: Reader, prediction: Mapping[str, JSON]) -> tuple[Edge, ...]:
+    """The table version that a batch prediction was written into; a served one stands in the log alone."""
+    if "run" not in prediction:
+        return ()
+    where = {"model_version": prediction["version"], **{name: prediction[name] for name in ("run", "model", "window")}}
+    rows = journal.rows("predictions_written", where)
+    return tuple(Edge(str(prediction["prediction_id"]), "written into", f"{row['table']}@{row['version']}") for row in rows)
 
 
 def kind_of(id: str) -> Kind:

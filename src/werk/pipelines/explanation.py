@@ -20,6 +20,7 @@ from werk.core.spec import FromStep, Spec
 from werk.models import Model
 from werk.pipelines.prediction import Served, prediction
 from werk.pipelines.steps import batch_inference, load
+from werk.serving.score import batch_of, prediction_ids
 from werk.serving.signature import Signature
 from werk.workflow.payloads import Payload, Payloads
 
@@ -64,7 +65,7 @@ def explain(p: Platform, id: str) -> Explained:
 def _of_batch(p: Platform, id: str, found: Mapping[str, object]) -> Explained:
     mv = ModelVersion(str(found["model"]), int(cast("int", found["version"])))
     model = load(p, mv)
-    row = _features(p, model, found)
+    row = _features(p, mv, model, found)
     score = _again(p, mv, model, models.matrix(model, row), found["score"])
     base, said = _contributions(p, model, models.matrix(model, row), row.select(model.features).row(0, named=True))
     return Explained(id, str(mv), str(found["run"]), None, score, score, base, said)
@@ -96,23 +97,41 @@ def _contributions(
     return base, tuple(sorted(said, key=lambda one: (-abs(one.added), one.feature)))
 
 
-def _features(p: Platform, model: Model, found: Mapping[str, object]) -> pl.DataFrame:
-    """The row that was scored, from what the run's earlier step had handed over."""
-    run = str(found["run"])
-    frame = cast("pl.DataFrame", Payloads(p).load(_handed_over(p, run), pl.DataFrame))
-    return frame.filter(*(pl.col(name) == pl.lit(found[name], dtype=frame.schema[name]) for name in model.key)).head(1)
-
-
-def _handed_over(p: Platform, run: str) -> Payload:
-    spec = Spec.from_json(cast("Mapping[str, object]", _one(p, "runs", run=run)["spec"]))
-    source = next((node.inputs["rows"] for node in spec.nodes if node.fn == batch_inference.target), None)
-    if not isinstance(source, FromStep):
-        raise InputError(f"The run {run} was given its rows by hand.", code="features-unrecorded", hint="Compute them in a step.")
-    outputs = cast("list[JSON]", _one(p, "steps", run=run, step=source.node)["outputs"])
-    payload = Payload.from_json(outputs[source.index or 0])
-    if not Payloads(p).present([payload]):
+def _features(p: Platform, mv: ModelVersion, model: Model, found: Mapping[str, object]) -> pl.DataFrame:
+    """The row that was scored, from what the run's earlier steps had handed over: the id says which, whatever code makes now."""
+    run, identity = found["run"], models.canonical_hash(p.model_format[model.format], model)
+    handed = _handed_over(p, str(run))
+    kept = [payload for payload in handed if Payloads(p).present([payload])]
+    for payload in kept:
+        row = _row(p, model, payload, found)
+        batch = batch_of(mv, str(found["window"]), payload.digest)
+        if prediction_ids(row, model.key, identity, batch) == [found["prediction_id"]]:
+            return row
+    if len(kept) < len(handed):
         raise Failed(f"The features of run {run} are no longer kept.", code="features-gone", hint="Score the window again.")
-    return payload
+    raise Failed(
+        f"Of no row that run {run} had scored comes the id '{found['prediction_id']}'.",
+        code="features-unequal",
+        hint="If an older werk wrote it, score the window again; otherwise run `werk audit verify`.",
+    )
+
+
+def _row(p: Platform, model: Model, payload: Payload, found: Mapping[str, object]) -> pl.DataFrame:
+    """The row with the prediction's key; empty when the payload has none."""
+    frame = cast("pl.DataFrame", Payloads(p).load(payload, pl.DataFrame))
+    return frame.filter(*(pl.col(name) == pl.lit(found[name], dtype=frame.schema[name]) for name in model.key))
+
+
+def _handed_over(p: Platform, run: str) -> list[Payload]:
+    """What each batch inference of the run has scored from."""
+    spec = Spec.from_json(cast("Mapping[str, object]", _one(p, "runs", run=run)["spec"]))
+    given = [node.inputs["rows"] for node in spec.nodes if node.fn == batch_inference.target]
+    sources = [source for source in given if isinstance(source, FromStep)]
+    if not sources:
+        raise InputError(f"The run {run} was given its rows by hand.", code="features-unrecorded", hint="Compute them in a step.")
+    rows = {str(row["step"]): cast("list[JSON] | None", row["outputs"]) for row in p.journal.rows("steps", {"run": run})}
+    outputs = [(rows.get(source.node), source.index or 0) for source in sources]
+    return [Payload.from_json(output[at]) for output, at in outputs if output]
 
 
 def _one(p: Platform, projection: str, **where: str) -> Row:

@@ -28,7 +28,8 @@ class Origin:
 class Lineage:
     """`prediction` and `inputs` (what it was scored from) are empty when the question was about a model version.
 
-    A served prediction has no inputs but what its caller sent.
+    `run` is the one that trained the model, `scored_by` the one that made the prediction. A served prediction has no inputs but
+    what its caller sent, and its deployment instead of a run.
     """
 
     prediction: dict[str, JSON]
@@ -36,6 +37,7 @@ class Lineage:
     model: str
     canonical_hash: str
     run: str
+    scored_by: str | None
     steps: dict[str, str]
     code: dict[str, JSON]
     snapshots: tuple[Origin, ...]
@@ -64,6 +66,7 @@ def lineage(p: Platform, id: str) -> Lineage:
         model=str(mv),
         canonical_hash=str(row["canonical_hash"]),
         run=str(row["run"]),
+        scored_by=str(found["run"]) if "run" in found else None,
         steps={str(step["step"]): str(step["code_sha256"]) for step in steps},
         code=cast("dict[str, JSON]", row["code"]),
         snapshots=tuple(_origin(p, str(text)) for text in cast("list[str]", row["snapshots"])),

@@ -45,7 +45,10 @@ class Served:
 
 
 def prediction(p: Platform, id: str) -> Mapping[str, object] | Served:
-    """A batch prediction as its stored row without attributions, or one that was served; `InputError` for an unknown id."""
+    """A batch prediction as its stored row without attributions, or one that was served.
+
+    `InputError` for an unknown id, `Failed` for one that several rows have: none of them is chosen.
+    """
     found = _batch(p, id) or served(p, id)
     if found is None:
         raise _unknown(p, id)
@@ -65,7 +68,13 @@ def _log(p: Platform) -> Path:
 def _batch(p: Platform, id: str) -> Mapping[str, object] | None:
     if data.known(p, PREDICTIONS) is None:
         return None
-    rows = data.scan(p, PREDICTIONS).filter(pl.col("prediction_id") == id).drop("attributions", strict=False).head(1).collect()
+    rows = data.scan(p, PREDICTIONS).filter(pl.col("prediction_id") == id).drop("attributions", strict=False).collect()
+    if len(rows) > 1:
+        raise Failed(
+            f"{len(rows)} rows of {PREDICTIONS} have the id '{id}', from {', '.join(sorted(set(rows['run'])))}.",
+            code="prediction-ambiguous",
+            hint="An older werk wrote them. Score the window again: every row then has an id of its own.",
+        )
     return rows.row(0, named=True) if len(rows) else None
 
 

@@ -80,8 +80,12 @@ def spoken(key: Mapping[str, str]) -> str:
 
 
 def first_prediction(p: Platform) -> str | None:
-    """The first by id, so that the same page follows the same one; None when nothing was predicted."""
+    """The first by id, so that the same page follows the same one; None when nothing was predicted.
+
+    An id that several rows have (an older werk wrote such) is left out: it is nobody's.
+    """
     if p.table_store.version(PREDICTIONS) is None:
         return None
-    ids: Sequence[str | None] = data.scan(p, PREDICTIONS).select(pl.col("prediction_id").min()).collect().to_series().to_list()
+    own = data.scan(p, PREDICTIONS).group_by("prediction_id").len().filter(pl.col("len") == 1)
+    ids: Sequence[str | None] = own.select(pl.col("prediction_id").min()).collect().to_series().to_list()
     return ids[0]

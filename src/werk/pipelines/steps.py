@@ -24,11 +24,11 @@ from werk.pipelines.champion import check_pinned, pinned_champion
 from werk.pipelines.deploy import put_live
 from werk.pipelines.twin import twin
 from werk.serving.facts import record_predictions
-from werk.serving.score import score
+from werk.serving.score import batch_of, score
 from werk.workflow import StepContext, step
 from werk.workflow.project_files import digests
 
-PREDICTIONS = "product.predictions"
+PREDICTIONS = data.PREDICTIONS
 SERVING = ".werk/serving"
 GOLDEN, BEHAVIOUR = "golden.toml", "behaviour.toml"
 
@@ -54,7 +54,7 @@ def evaluate(
     made from, by digest.
     """
     golden, behaviour = (context.root / name if context.files[name] else None for name in (GOLDEN, BEHAVIOUR))
-    against = pinned_champion(p, champion) if champion else None
+    against = pinned_champion(p, champion, context.run, context.step) if champion else None
     told = models.evaluate(p, model, holdout, golden=golden, behaviour=behaviour, slices=slices, champion=against)
     return replace(told, files=context.files)
 
@@ -64,7 +64,9 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     """Register the model if the gate lets it pass; its report is stored either way.
 
     `gate` is a file in the project's folder, `plan.toml` must lie beside it. The version is pending until somebody else
-    approves it. The same learned state of the same code and tables is one version, however often it is trained. `Refused`
+    approves it. The same learned state of the same code, parameters, tables and environment is one version, however often it is
+    trained, as long as the gate and what it judges are the same: a changed `gate.toml`, or other golden points under a gate that
+    asks for them, make another version; golden points or behaviour tests that the gate does not ask for make none. `Refused`
     (exit code 3) names the rule that failed (`gate-failed`), or the file that has changed since the report was made from it.
     """
     _check_made_from(report, context)
@@ -79,7 +81,7 @@ def register(model: Model, report: Report, gate: str = "gate.toml", *, p: Platfo
     governance.record_plan(p, plan)
     snapshots = snapshots_of(p, context.run)
     made = {"snapshots": snapshots, "code": dict(context.code), "environment_sha256": _environment(context), "report": report_key}
-    known = twin(p, name, identity, stored, decision.gate_sha256, context.run) if decision.passed else None
+    known = twin(p, name, identity, stored, rules, context.run) if decision.passed else None
     if known is not None:
         probe.record(p, known, model, context.run)
         return known
@@ -179,6 +181,8 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     - `model`: `NAME:VERSION`, approved; give it as a pipeline's parameter `model: str = "NAME@champion"`.
     - `window`: what is scored, as the monitors and the story name it: "2013-07".
 
+    Each row's id is its own: of the version, the window, all rows and its key, so that an exact repeat gives it again.
+
     Returns a row a prediction, sorted by the key: `prediction_id`, the key, `score` (for a binary model the probability of 1),
     `model`, `version`, `canonical_hash`, `input_snapshot`, `window`, and `attributions` of 500 rows.
     """
@@ -186,10 +190,10 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     _check_approved(p, mv)
     loaded = load(p, mv)
     snapshots = " ".join(snapshots_of(p, context.run))
-    scored = _scored(p, mv, loaded, rows, snapshots).with_columns(pl.lit(window).alias("window"))
+    once = batch_of(mv, window, context.inputs["rows"])
+    scored = _scored(p, mv, loaded, rows, snapshots, once).with_columns(pl.lit(window).alias("window"))
     drift = _drift(p, mv, loaded, rows, scored, window)
     stored = scored.with_columns(pl.lit(context.run).alias("run"), pl.lit(drift).alias("drift"))
-    once = f"{mv}/{window}/{context.inputs['rows']}"
     notes = {"model": str(mv), "window": window}
     written = data.write(p, PREDICTIONS, stored, once=(once, 1), notes=notes)
     context.wrote(written)
@@ -340,11 +344,11 @@ def _importance(p: Platform, model: Model, rows: pl.DataFrame) -> dict[str, floa
     return models.importance(models.explain(p, model, sample(rows, model)), model) if _explains(p, model) else {}
 
 
-def _scored(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, snapshots: str) -> pl.DataFrame:
+def _scored(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, snapshots: str, batch: str) -> pl.DataFrame:
     """With the attributions of 500 rows; a format that explains nothing leaves them null, so that the table keeps its columns."""
     if _explains(p, model):
-        return score(p, mv, model, rows, input_snapshot=snapshots, with_attributions=500)
-    scored = score(p, mv, model, rows, input_snapshot=snapshots)
+        return score(p, mv, model, rows, input_snapshot=snapshots, batch=batch, with_attributions=500)
+    scored = score(p, mv, model, rows, input_snapshot=snapshots, batch=batch)
     return scored.with_columns(pl.lit(None, dtype=pl.List(pl.Float64)).alias("attributions"))
 
 

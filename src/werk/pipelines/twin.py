@@ -6,7 +6,7 @@ the project, and the environment. What else lies in the project's folder made no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from werk import registry
@@ -16,19 +16,26 @@ from werk.core.nouns import ModelVersion
 from werk.core.platform import Platform
 from werk.core.spec import Const, FromParam, FromStep, Node, Source, Spec
 from werk.pipelines import probe
+from werk.registry import Gate
 from werk.workflow.capture import result_digest
 
 # What the report says of other things than the model's own answers: a clock, the champion of that day, which files it read.
 _ASIDE = ("latency", "champion", "files")
+# What a gate may ask for or not: where it does not, nothing of it has been judged.
+_OPTIONAL = ("golden", "behaviour", "slices", "bias")
 
 
-def twin(p: Platform, name: str, identity: str, report: Mapping[str, JSON], gate_sha256: str, run: str) -> ModelVersion | None:
-    """The newest version with this canonical hash that the same things made and the same gate has seen the same evidence of."""
+def twin(p: Platform, name: str, identity: str, report: Mapping[str, JSON], gate: Gate, run: str) -> ModelVersion | None:
+    """The newest version with this canonical hash that the same things made and the same gate judged by the same evidence.
+
+    Golden points, behaviour tests, slices and bias that the gate does not ask for are no evidence.
+    """
     made = making(p, run, identity)
     if made is None:
         return None
+    evidence = _evidence(report, gate)
     for row in p.journal.rows("versions", {"model": name, "canonical_hash": identity}, order=("-version",)):
-        seen = row["gate_sha256"] == gate_sha256 and _evidence(registry.stored_report(p, row)) == _evidence(report)
+        seen = row["gate_sha256"] == gate.sha256 and _evidence(registry.stored_report(p, row), gate) == evidence
         if seen and making(p, str(row["run"]), identity) == made:
             return ModelVersion(name, cast("int", row["version"]))
     return None
@@ -44,7 +51,7 @@ def making(p: Platform, run: str, identity: str) -> dict[str, JSON] | None:
     spec = Spec.from_json(cast("Mapping[str, object]", row["spec"]))
     params = cast("Mapping[str, JSON]", row["params"])
     steps = {str(step["step"]): step for step in p.journal.rows("steps", {"run": run})}
-    return {"environment": environment, **{node.id: _of(node, steps[node.id], params) for node in _upstream(spec, last)}}
+    return {"environment": environment, **{node.id: _of(node, steps[node.id], params) for node in spec.upstream(last)}}
 
 
 def _of(node: Node, step: Row, params: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -62,15 +69,6 @@ def _given(source: Source, params: Mapping[str, JSON]) -> JSON:
             return {"value": value}
 
 
-def _upstream(spec: Spec, last: Node) -> Iterator[Node]:
-    """The node and all that it was given something by."""
-    wanted = {last.id}
-    for node in reversed(spec.nodes):
-        if node.id in wanted:
-            wanted |= {source.node for source in node.inputs.values() if isinstance(source, FromStep)}
-            yield node
-
-
 def _environment(p: Platform, run: str) -> str | None:
     """Of the start, or of the last resume that captured another; None when it was erased."""
     bodies = [fact.body for fact in p.journal.facts(run=run, kinds=("run.started", "run.resumed"))]
@@ -80,5 +78,6 @@ def _environment(p: Platform, run: str) -> str | None:
     return result_digest(cast("Mapping[str, JSON]", told[-1])) if told else None
 
 
-def _evidence(report: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {name: value for name, value in report.items() if name not in _ASIDE}
+def _evidence(report: Mapping[str, JSON], gate: Gate) -> dict[str, JSON]:
+    unasked = {name for name in _OPTIONAL if not getattr(gate, name)}
+    return {name: value for name, value in report.items() if name not in unasked.union(_ASIDE)}

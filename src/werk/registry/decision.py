@@ -187,6 +187,9 @@ def _not_worse(needed: NotWorse, report: Report, metrics: Report) -> RuleVerdict
             rule, True, None, needed.tolerance, "The run was started without a champion: there is nothing to compare with."
         )
     champion = _table(report.get("champion"))
+    if _is_same(report, champion):
+        sentence = f"The champion {champion.get('version')} is this very model (the same canonical hash): nothing to compare."
+        return RuleVerdict(rule, True, None, needed.tolerance, sentence)
     difference = _difference(needed, champion, metrics)
     if difference is None and champion.get("why"):
         return _not_checked(rule, str(champion["why"]).rstrip("."), needed.tolerance)
@@ -199,6 +202,10 @@ def _not_worse(needed: NotWorse, report: Report, metrics: Report) -> RuleVerdict
     return RuleVerdict(rule, passed, difference, needed.tolerance, f"{sentence}{_on_which_rows(champion)}.")
 
 
+def _is_same(report: Report, champion: Report) -> bool:
+    return isinstance(report.get("canonical_hash"), str) and report["canonical_hash"] == champion.get("canonical_hash")
+
+
 def _on_which_rows(champion: Report) -> str:
     """How many rows were new to both; a report that does not say leaves it open."""
     version, rows, seen = champion.get("version"), _number(champion, "n"), _number(champion, "seen")
@@ -207,7 +214,8 @@ def _on_which_rows(champion: Report) -> str:
     known = f"; {seen:,.0f} others left out, as {version} was trained on them" if seen else ""
     if "seen" in champion and seen is None:
         known = f"; whether {version} was trained on some of them is not known"
-    return f" ({version}, {rows:,.0f} rows{known})"
+    own = " as its own code made them, for the code has changed since" if champion.get("own_rows") else ""
+    return f" ({version}, {rows:,.0f} rows{own}{known})"
 
 
 def _difference(needed: NotWorse, champion: Report, metrics: Report) -> float | None:

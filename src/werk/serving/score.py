@@ -1,4 +1,4 @@
-"""The batch answer: one prediction a row, each with an id that a second run gives again."""
+"""The batch answer: one prediction a row, each with an id of its own that an exact repeat gives again."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ def score(
     frame: pl.DataFrame | pl.LazyFrame,
     *,
     input_snapshot: Snapshot | str,
+    batch: str | None = None,
     with_attributions: int = 0,
 ) -> pl.DataFrame:
     """Every row's prediction, sorted by the model's natural key; rows out are rows in.
 
-    Columns: prediction_id, model, version, canonical_hash, input_snapshot, the key, score. `with_attributions=n` adds a
+    Columns: prediction_id, model, version, canonical_hash, input_snapshot, the key, score. `batch` is what `batch_of` says of
+    rows that are to be written; without, the ids are of the version and the input. `with_attributions=n` adds a
     list column `attributions` (one value a feature, the base value last, in margin space) for n rows chosen by their
     prediction id, so that the same rows are chosen again; the others hold null.
     """
@@ -39,7 +41,7 @@ def score(
         raise InputError(
             f"{mv} gives {answers.shape[1]} scores a row.", code="score-shape", hint="Batch scoring takes one score a row."
         )
-    ids = prediction_ids(rows, model.key, identity, input_snapshot)
+    ids = prediction_ids(rows, model.key, identity, batch or f"{mv}/{input_snapshot}")
     out = rows.select(
         pl.Series("prediction_id", ids, dtype=pl.String),
         pl.lit(mv.model).alias("model"),
@@ -52,9 +54,18 @@ def score(
     return out.with_columns(_attributions(p, model, rows, ids, with_attributions)) if with_attributions else out
 
 
-def prediction_ids(rows: pl.DataFrame, key: Sequence[str], identity: str, input_snapshot: Snapshot | str) -> list[str]:
-    """`prd_` and 20 hex digits of sha256 over the model's canonical hash, the input snapshot and each row's natural key."""
-    start = hashlib.sha256(canonical_json([identity, str(input_snapshot), list(key)]).encode())
+def batch_of(mv: ModelVersion, window: str, rows: str) -> str:
+    """What makes a batch one: it is written once, and its ids are its own. `rows` is the digest of everything scored from.
+
+    The tables' versions are no part of it: equal rows of a newer version are the same batch. `2` is the scheme of the ids:
+    a batch whose ids were made by another one is written once more.
+    """
+    return f"2/{mv}/{window}/{rows}"
+
+
+def prediction_ids(rows: pl.DataFrame, key: Sequence[str], identity: str, batch: str) -> list[str]:
+    """`prd_` and 20 hex digits of sha256 over the model's canonical hash, the batch and each row's natural key."""
+    start = hashlib.sha256(canonical_json([identity, batch, list(key)]).encode())
     return [_continued(start, text) for text in rows.select(_key_text(rows, key)).to_series()]
 
 

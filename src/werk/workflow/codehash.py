@@ -1,4 +1,4 @@
-"""A step's identity: all code of the project that it may run, whatever the comments and line ends.
+"""A step's identity: all code of the project that it may run, and all from elsewhere, whatever the comments and line ends.
 
 Read from the source alone, so that it is the same in every process and for every checkout. Three rules, each of which may
 cover too much and none too little:
@@ -7,6 +7,8 @@ cover too much and none too little:
 - whatever acts when a module is imported belongs to everyone who reaches the module;
 - where a name cannot be followed (a module handed on as a value, `getattr`, `globals()`), all the module holds counts, and
   where not even the module is known (`importlib`, `eval`, a process of its own), every source file of the project.
+
+Code from elsewhere (`elsewhere.py`) is followed like the project's. What is installed counts by name: the environment holds it.
 
 A hash that covers too much costs a run; one that covers too little gives a wrong answer.
 """
@@ -28,61 +30,56 @@ from typing import Any
 
 from werk.core.canonical import digest_of, token_digest
 from werk.core.errors import InputError
+from werk.workflow.elsewhere import archive, importable, is_elsewhere, named
 from werk.workflow.importing import Finder, Place, absolute
+from werk.workflow.pipeline import Pipeline
 from werk.workflow.source import Dotted, Imported, Module
 from werk.workflow.step import Step
+from werk.workflow.ways_to_code import ATTRIBUTES, NAMES, leads_anywhere
 
 _WERK = Path(__file__).resolve().parents[1]
-_NO_CODE = frozenset({"__pycache__", "lake", "node_modules", "site-packages", "dist-packages", "venv"})
+_NO_CODE = frozenset({"__pycache__", "site-packages", "dist-packages", ".git", ".werk"})
+# What an environment holds beside its packages: programs and a Python, nothing of the project's.
+_ENVIRONMENT = frozenset({"pyvenv.cfg", "conda-meta"})
 _ITSELF = frozenset({"globals", "locals", "vars"})
-_ANYTHING = frozenset({"eval", "exec", "__import__", "__builtins__"})
-# Of what lies outside: ways to code that no name leads to.
-_WAYS_TO_ANYTHING = frozenset(
-    {
-        "asyncio.create_subprocess_exec",
-        "asyncio.create_subprocess_shell",
-        "builtins.eval",
-        "builtins.exec",
-        "builtins.__import__",
-        "cloudpickle",
-        "dill",
-        "gc",
-        "imp",
-        "importlib",
-        "joblib.load",
-        "marshal",
-        "os.execv",
-        "os.execve",
-        "os.execvp",
-        "os.popen",
-        "os.posix_spawn",
-        "os.spawnv",
-        "os.system",
-        "pickle",
-        "pkgutil",
-        "runpy",
-        "shelve",
-        "subprocess",
-        "sys.meta_path",
-        "sys.modules",
-        "zipimport",
-    }
-)
-_NO_WAY = "importlib.metadata.version"
-_INSIDES = frozenset({"__globals__", "f_globals", "__builtins__", "__loader__"})
 _OF_EVERY_MODULE = frozenset({"__doc__", "__file__", "__name__", "__package__", "__path__", "__spec__"})
+
+
+@dataclass(frozen=True, slots=True)
+class StepCode:
+    """`sha256` says what a step does; `elsewhere` is the SHA-256 of each file outside the project that has a part in it."""
+
+    sha256: str
+    elsewhere: Mapping[str, str]
 
 
 def code_hash(
     step: Step[..., Any], root: Path, sources: Sources | None = None, entry: Callable[..., object] | None = None
 ) -> str:
-    """Hex SHA-256 of what the step does, as far as the project (source files below `root`) says it.
+    """The `sha256` of `code_of`."""
+    return code_of(step, root, sources, entry).sha256
+
+
+def code_of(
+    step: Step[..., Any], root: Path, sources: Sources | None = None, entry: Callable[..., object] | None = None
+) -> StepCode:
+    """What the step does, as far as the project (source files below `root`) and code from elsewhere say it.
 
     A step of an installed package is its own module's code; werk's own steps also carry werk's version. `sources` shares
     parsed files between calls. `entry` is the pipeline's function: what acts on import in its module, and in those that it
     imports, has run before the step does. Raises `InputError` for a function that has no source file.
     """
     return _Hash(sources or Sources(root)).of(step.fn, entry)
+
+
+def elsewhere_in(pipeline: Pipeline, root: Path) -> dict[str, str]:
+    """The SHA-256 of each file outside the project that the pipeline's body or its steps may run; names as in `StepCode`."""
+    sources, found = Sources(root), dict[str, str]()
+    for step in pipeline.steps.values():
+        found |= code_of(step, root, sources, pipeline.fn).elsewhere
+    if isfunction(pipeline.fn) and _real(pipeline.fn.__code__.co_filename).is_file():
+        found |= _Hash(sources).of(pipeline.fn, None).elsewhere
+    return dict(sorted(found.items()))
 
 
 class Sources:
@@ -104,19 +101,31 @@ class Sources:
     def in_project(self, path: Path) -> bool:
         return path.is_relative_to(self.root) and not _installed(path) and not path.is_relative_to(_WERK)
 
+    def counts(self, found: Path) -> bool:
+        """Of a file or folder as the import path names it."""
+        return self.in_project(_real(str(found))) or is_elsewhere(found)
+
     def below(self, folder: Path) -> list[Path]:
-        """Every source file of the project in a folder and below it."""
+        """Every source file that counts, in a folder and below it."""
         found: list[Path] = []
         for place, folders, files in os.walk(folder):
-            folders[:] = sorted(name for name in folders if name not in _NO_CODE and not name.startswith("."))
+            if not _ENVIRONMENT.isdisjoint((*folders, *files)):
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if name not in _NO_CODE)
             found += [Path(place, name) for name in sorted(files) if name.endswith(".py")]
-        return [path for path in found if path.is_file() and self.in_project(path)]
+        return [path for path in found if path.is_file() and self.counts(path)]
+
+    def importable(self) -> list[Path]:
+        """What could be asked for by name alone: all of the project, and what lies on the import path elsewhere."""
+        places = [(place, self.below(place) if place.is_dir() else [place]) for place in importable(self.root)]
+        return [*self.below(self.root), *(path for _, files in places for path in files)]
 
     def label(self, path: Path) -> str:
         """The file's name in the hash: the same in every checkout."""
         if path not in self._labels:
-            base = next((base for base in (_WERK.parent, self.root) if path.is_relative_to(base)), path.parent)
-            self._labels[path] = path.relative_to(base).as_posix()
+            base = next((base for base in (_WERK.parent, self.root) if path.is_relative_to(base)), None)
+            self._labels[path] = path.relative_to(base).as_posix() if base else f"elsewhere:{named(path)}"
         return self._labels[path]
 
 
@@ -141,22 +150,31 @@ class _Hash:
         self._home = Path()
         self._covered: dict[Module, set[object]] = {}
         self._parts: dict[str, str | None] = {}
+        self._files: set[Path] = set()
         self._done: set[tuple[object, ...]] = set()
         self._waiting: list[Callable[[], None]] = []
 
-    def of(self, fn: Callable[..., object], entry: Callable[..., object] | None) -> str:
+    def of(self, fn: Callable[..., object], entry: Callable[..., object] | None) -> StepCode:
         self._home = _home_of(unwrap(fn))
         if not isfunction(fn):
             raise _no_source(fn)
         if self._home.is_relative_to(_WERK):
             self._parts["werk"] = _werk_version()
         self._function(fn)
-        if isfunction(entry) and self._follows(place := _real(entry.__code__.co_filename)) and place.is_file():
-            self._reach(_Unit(str(entry.__globals__.get("__name__", "")), self._sources.module(place)))
+        if isfunction(entry) and self._follows(entry.__code__.co_filename) and _place_of(entry).is_file():
+            self._reach(_Unit(str(entry.__globals__.get("__name__", "")), self._sources.module(_place_of(entry))))
         while self._waiting:
             self._waiting.pop()()
-        covered = {self._sources.label(m.path): self._told(m, nodes) for m, nodes in self._covered.items()}
-        return digest_of({"covered": covered, "parts": self._parts})
+        # Pairs, not a table: two files from elsewhere may have the same name.
+        covered = sorted([self._sources.label(m.path), self._told(m, nodes)] for m, nodes in self._covered.items())
+        return StepCode(digest_of({"covered": covered, "parts": self._parts}), self._elsewhere())
+
+    def _elsewhere(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for path in sorted(path for path in self._files if not self._sources.in_project(path) and is_elsewhere(path)):
+            name = named(path)
+            found[path.as_posix() if name in found else name] = _sha256(path)
+        return found
 
     def _told(self, module: Module, nodes: set[object]) -> list[str]:
         """Digests in the order of the file: which of two assignments comes last matters."""
@@ -165,8 +183,8 @@ class _Hash:
         acting = [module.digest(node) for node in module.active if node in nodes]
         return [*(module.digest(s) for s in module.body if s in nodes), *acting]
 
-    def _follows(self, path: Path) -> bool:
-        return path == self._home or (not self._home.is_relative_to(_WERK) and self._sources.in_project(path))
+    def _follows(self, found: str | Path) -> bool:
+        return _real(str(found)) == self._home or (not self._home.is_relative_to(_WERK) and self._sources.counts(Path(found)))
 
     def _once(self, *what: object) -> bool:
         """Whether this is asked for the first time."""
@@ -178,7 +196,7 @@ class _Hash:
     # --- functions and values that exist ---
 
     def _function(self, fn: types.FunctionType) -> None:
-        path, code = _real(fn.__code__.co_filename), fn.__code__
+        path, code = _place_of(fn), fn.__code__
         unit = _Unit(str(fn.__globals__.get("__name__", "")), self._sources.module(path))
         statement = unit.module.statement_at(code.co_firstlineno)
         if statement is None:
@@ -220,8 +238,8 @@ class _Hash:
             return token_digest([type(value).__qualname__, *(self._described(part, within) for part in _taken_apart(value))])
 
     def _described_function(self, fn: types.FunctionType) -> str:
-        place = _real(fn.__code__.co_filename)
-        if place.is_file() and self._follows(place):
+        place = _place_of(fn)
+        if place.is_file() and self._follows(fn.__code__.co_filename):
             self._function(fn)
         elif fn.__closure__ or not place.is_file():
             self._made(fn.__qualname__, fn)
@@ -241,7 +259,7 @@ class _Hash:
             self._waiting.append(partial(self._reach_imported, unit, one))
         for dotted in uses.names:
             self._waiting.append(partial(self._name, unit, dotted, local))
-        if uses.attributes & _INSIDES:
+        if uses.attributes & ATTRIBUTES:
             self._everything()
 
     def _name(self, unit: _Unit, dotted: Dotted, local: Mapping[str, list[Imported]]) -> None:
@@ -256,7 +274,7 @@ class _Hash:
             return
         for star in module.stars:
             self._resolve_if_held(unit, absolute(star, unit.package), dotted)
-        if name in _ANYTHING:
+        if name in NAMES:
             self._everything()
         if name in _ITSELF:
             self._whole(unit)
@@ -301,15 +319,19 @@ class _Hash:
 
     def _other_file(self, place: Place, names: Dotted, target: str) -> None:
         """A folder without `__init__.py` has no code of its own; a compiled module is its bytes."""
-        if place.file is not None:
-            self._parts[self._sources.label(place.file)] = hashlib.sha256(place.file.read_bytes()).hexdigest()
+        if place.file is not None and (held := archive(place.file)):
+            self._files.add(held)
+            self._parts[self._sources.label(held)] = _sha256(held)
         elif not names:
             self._all_below(target, place)
 
     def _resolve_if_held(self, unit: _Unit, target: str, dotted: Dotted) -> None:
         """A name that may come from `from target import *`."""
         place = self._finder.find(target)
-        other = self._unit(target, place) if place and self._is_ours(place) else None
+        if place is None or not self._is_ours(place):
+            self._outside("", target, dotted, place)
+            return
+        other = self._unit(target, place)
         below = self._finder.find(f"{target}.{dotted[0]}") if other else None
         if other is not None and (below is not None or self._holds(other, dotted[0], ())):
             self._resolve(self._sources.label(unit.module.path), target, dotted)
@@ -331,11 +353,14 @@ class _Hash:
                 self._outside(user, name, (), None)
             elif self._is_ours(place) and (unit := self._unit(name, place)):
                 self._reach(unit)
+            elif self._is_ours(place) and place.file:
+                self._other_file(place, (), name)
 
     def _reach(self, unit: _Unit) -> None:
         """What acts when the module is imported, and in those that it imports."""
         if not self._once("reach", unit.name, unit.module):
             return
+        self._files.add(unit.module.path)
         for node in unit.module.active:
             self._waiting.append(partial(self._include, unit, node))
         for one in unit.module.imported:
@@ -367,14 +392,16 @@ class _Hash:
 
     def _everything(self) -> None:
         if self._once("everything"):
-            for path in self._sources.below(self._sources.root):
-                self._parts[f"all {self._sources.label(path)}"] = self._sources.module(path).sha256
+            for path in map(Path.resolve, self._sources.importable()):
+                self._files.add(path)
+                digest = self._sources.module(path).sha256 if path.suffix == ".py" else _sha256(path)
+                self._parts[f"all {self._sources.label(path)}"] = digest
 
     def _outside(self, user: str, target: str, names: Dotted, place: Place | None) -> None:
         """What lies outside counts by name: another import is another step."""
         if user:
             self._parts[f"{user} uses {target}:{'.'.join(names[:1])}"] = None
-        if _leads_anywhere((*target.split("."), *names)) or (place is None and self._may_be_ours(target.partition(".")[0])):
+        if leads_anywhere((*target.split("."), *names)) or (place is None and self._may_be_ours(target.partition(".")[0])):
             self._everything()
 
     def _may_be_ours(self, top: str) -> bool:
@@ -387,11 +414,10 @@ class _Hash:
         return (path.relative_to(self._sources.root) for path in self._sources.below(self._sources.root))
 
     def _is_ours(self, place: Place) -> bool:
-        files = [place.file] if place.file else [Path(folder).resolve() for folder in place.folders]
-        return bool(files) and any(map(self._follows, files))
+        return any(map(self._follows, [place.found] if place.found else place.folders))
 
     def _unit(self, name: str, place: Place) -> _Unit | None:
-        if place.file is None or place.file.suffix != ".py":
+        if place.file is None or place.file.suffix != ".py" or not place.file.is_file():
             return None
         return _Unit(name, self._sources.module(place.file))
 
@@ -401,11 +427,6 @@ def _target(unit: _Unit, one: Imported) -> tuple[str, Dotted]:
     if isinstance(one.node, ast.Import):
         return one.alias.name, ()
     return absolute(one.node, unit.package), (one.alias.name,)
-
-
-def _leads_anywhere(whole: Dotted) -> bool:
-    starts = [".".join(whole[:length]) for length in range(1, len(whole) + 1)]
-    return not _WAYS_TO_ANYTHING.isdisjoint(starts) and _NO_WAY not in starts
 
 
 def _bound_method(value: object) -> bool:
@@ -448,10 +469,18 @@ def _real(file: str) -> Path:
     return Path(file).resolve()
 
 
+def _place_of(fn: types.FunctionType) -> Path:
+    return _real(fn.__code__.co_filename)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _home_of(fn: Callable[..., object]) -> Path:
     if not isfunction(fn) or fn.__name__ == "<lambda>" or not Path(fn.__code__.co_filename).is_file():
         raise _no_source(fn)
-    return _real(fn.__code__.co_filename)
+    return _place_of(fn)
 
 
 def _no_source(fn: object) -> InputError:

@@ -13,10 +13,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`file` is None for what has none (built in, a folder of modules); modules below it are looked for in `folders`."""
+    """`file` is None for what has none (built in, a folder of modules); modules below it are looked for in `folders`.
+
+    `found` is the file as the import path names it, before links are followed.
+    """
 
     file: Path | None = None
     folders: tuple[str, ...] = ()
+    found: Path | None = None
 
 
 class Finder:
@@ -43,8 +47,7 @@ class Finder:
             except (AttributeError, ImportError, ValueError):
                 continue
             if spec is not None:
-                file = _real(spec.origin) if spec.has_location and spec.origin else None
-                return Place(file, _folders(spec.submodule_search_locations))
+                return _place(spec.origin if spec.has_location else None, spec.submodule_search_locations)
         return None
 
 
@@ -61,12 +64,12 @@ def absolute(node: ast.ImportFrom, package: str) -> str:
 def _loaded(module: str) -> Place:
     # Not `getattr`: a module may answer itself to names it does not hold.
     held = getattr(sys.modules[module], "__dict__", {})
-    file = held.get("__file__")
-    return Place(_real(file) if file else None, _folders(held.get("__path__")))
+    return _place(held.get("__file__"), held.get("__path__"))
 
 
-def _folders(told: Sequence[str] | None) -> tuple[str, ...]:
-    return tuple(told) if told is not None else ()
+def _place(file: str | None, folders: Sequence[str] | None) -> Place:
+    told = tuple(folders) if folders is not None else ()
+    return Place(_real(file), told, Path(file).absolute()) if file else Place(None, told)
 
 
 @cache

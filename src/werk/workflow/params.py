@@ -106,7 +106,7 @@ def _read(name: str, kind: Any, text: str) -> object:
             return None
         kind = next(part for part in get_args(kind) if part is not type(None))
     try:
-        return _convert(kind, text)
+        return _finite(name, _convert(kind, text))
     except (ValueError, KeyError) as wrong:
         shown = getattr(kind, "__name__", str(kind))
         raise InputError(
@@ -114,6 +114,14 @@ def _read(name: str, kind: Any, text: str) -> object:
             code="param-unreadable",
             hint="Dates are written 2013-01-01, times 2013-01-01T00:00:00+00:00, truth values true or false.",
         ) from wrong
+
+
+def _finite(name: str, value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(
+            f"The parameter '{name}' must be finite and is {value}.", code="param-unreadable", hint="Give it a number."
+        )
+    return value
 
 
 def _short(text: str) -> str:

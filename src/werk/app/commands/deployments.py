@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
-from werk import registry
+from werk import governance, registry
 from werk.app.answers import Answer
 from werk.app.code import MODULE, load_pipelines
 from werk.app.commands.runs import drain, drive, start
+from werk.app.commands.show import time_of
+from werk.app.commands.verdicts import evaluation_of, interval
 from werk.app.wiring import Session, opened
+from werk.core.canonical import JSON
+from werk.core.journal import Row
 from werk.core.nouns import ModelVersion, from_micros
 from werk.pipelines.deploy import check_deployable, put_live, roll_back
 from werk.pipelines.steps import SERVING
 from werk.serving.deploy import deployments as history
-from werk.serving.deploy import held_deployment, redeploy
+from werk.serving.deploy import held_deployment, redeploy, undoes
 
 PIPELINE = "deployment"
 
@@ -46,9 +53,54 @@ def rollback(model: str, comment: str, project: Path | None, profile: str | None
     with opened(project, profile, writes=True) as session:
         deployment = roll_back(session.p, model, session.p.project.root / SERVING, comment)
         newest = _newest(session, model)
+        known = _known(session, newest)
         drain(session)
     text = f"{newest['model']}:{newest['version']} is the champion and answers at '{newest['endpoint']}' again ({deployment})"
-    return Answer(record=newest, text=text)
+    return Answer(record=newest | known, text="\n".join([text, *_told(known)]))
+
+
+def _known(session: Session, newest: Mapping[str, object]) -> dict[str, object]:
+    """Of the version that came back: what it was accepted with, who approved it, and what took its place before."""
+    mv = ModelVersion(str(newest["model"]), int(str(newest["version"])))
+    version = registry.version_row(session.p, mv)
+    found = evaluation_of(session.p, session.p.journal, version)
+    metrics = cast("Mapping[str, JSON]", found["metrics"]) if found else {}
+    approvals = session.p.journal.rows("approvals", {"model": mv.model, "version": mv.version, "action": "approved"})
+    return {"auc": metrics.get("auc"), "approved": [_approval(session, row) for row in approvals], "left": _left(session, newest)}
+
+
+def _approval(session: Session, row: Row) -> dict[str, object]:
+    by = governance.actor_named(session.p.journal, str(row["actor"]))
+    return {"by": by, "at": time_of(row["at"]), "comment": row["comment"]}
+
+
+def _left(session: Session, newest: Mapping[str, object]) -> dict[str, object] | None:
+    """The deployment that took its place when it last answered, and why it has been undone now where somebody said so."""
+    rows = history(session.p, str(newest["endpoint"]))
+    for later, row in pairwise(rows[1:]):
+        if (row["model"], row["version"]) == (newest["model"], newest["version"]) != (later["model"], later["version"]):
+            by = f"{later['model']}:{later['version']}"
+            return {"at": time_of(later["at"]), "for": by, "rolled_back": undoes(later), "comment": _comment(later["cause"])}
+    return None
+
+
+def _comment(cause: JSON) -> str:
+    return str(cause.get("comment") or "") if isinstance(cause, Mapping) else ""
+
+
+def _told(known: Mapping[str, object]) -> Iterator[str]:
+    if known["auc"]:
+        yield f"  accepted with AUC {interval(known['auc'])}"
+    for one in cast("list[dict[str, object]]", known["approved"]):
+        yield f"  approved by {one['by']} at {one['at']}{_quoted(one['comment'])}"
+    left = cast("dict[str, object] | None", known["left"])
+    if left:
+        why = "a rollback to" if left["rolled_back"] else "the deployment of"
+        yield f"  left at {left['at']} with {why} {left['for']}{_quoted(left['comment'])}"
+
+
+def _quoted(comment: object) -> str:
+    return f": {comment}" if comment else ""
 
 
 def settle(project: Path | None, profile: str | None) -> None:

@@ -13,7 +13,7 @@ from werk.app.wiring import Session, onlooker, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Verification
 from werk.data import Which, audit
-from werk.pipelines.artifacts import Ancestry, Edge, ancestry, kind_of
+from werk.pipelines.artifacts import Ancestry, Edge, ancestry, came_of, kind_of
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.lineage import lineage as walk
 from werk.pipelines.stored import damaged
@@ -26,6 +26,8 @@ def lineage(id: str, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
         found = walk(session.p, id) if id.startswith("prd_") or kind_of(id) == "model" else None
         around = ancestry(session.p.journal, found.model if found and found.prediction else id)
+        if found and found.prediction:
+            around = replace(around, consumers=came_of(session.p.journal, found.prediction))
     record = (found.to_json() if found else {}) | around.to_json() | {"id": id}
     told = [*chain(found), *_onward(around)] if found else [*_upward(around), *_onward(around)]
     return Answer(record=record, text="\n".join(told))
@@ -55,19 +57,27 @@ def chain(found: Lineage) -> list[str]:
         lines += _asked(found.prediction)
         lines += [f"  scored from {_source(origin)}" for origin in found.inputs]
     lines.append(f"model      {found.model}  {found.canonical_hash}")
-    lines.append(f"run        {found.run}")
+    lines.append(f"run        {'trained by ' if found.prediction else ''}{found.run}")
     lines += [f"  step {name:<22} code {digest[:12]}" for name, digest in found.steps.items()]
-    changed = " with uncommitted changes" if found.code.get("dirty") else ""
-    lines.append(f"code       tree {str(found.code.get('tree'))[:12]}, commit {found.code.get('commit') or 'none'}{changed}")
+    lines.append(f"code       tree {str(found.code.get('tree'))[:12]}, {_committed(found.code)}")
     lines += [f"  trained on {_source(origin)}" for origin in found.snapshots]
     return lines
+
+
+def _committed(code: Mapping[str, JSON]) -> str:
+    """Runs of before this was recorded say only that there was no commit."""
+    if not code.get("commit"):
+        return str(code.get("git") or "no commit")
+    if code.get("git", "tracked") != "tracked":
+        return f"{code['git']}, which stood at commit {code['commit']}"
+    return f"commit {code['commit']}{' with uncommitted changes' if code.get('dirty') else ''}"
 
 
 def _asked(prediction: Mapping[str, JSON]) -> list[str]:
     score = prediction["score"]
     first = f"prediction {prediction['prediction_id']}  score {f'{score:.6f}' if isinstance(score, float) else score}"
     if "endpoint" not in prediction:
-        return [first]
+        return [first, f"  scored by {prediction['run']}"]
     return [first, f"  answered at '{prediction['endpoint']}' on {prediction['at']} by {prediction['deployment']}"]
 
 

@@ -19,13 +19,14 @@ from typing import cast
 
 import polars as pl
 
-from werk import data, registry
+from werk import registry
 from werk.app.commands import actors
 from werk.app.wiring import Session, opened
 from werk.core.canonical import sha256_hex
 from werk.core.errors import Failed
 from werk.core.nouns import ModelVersion
-from werk.pipelines.steps import PREDICTIONS, load
+from werk.pipelines.prediction import prediction
+from werk.pipelines.steps import load
 
 CALLER = "demo-caller"
 PREFIX = "Authorization: Bearer "
@@ -78,8 +79,8 @@ def _first(session: Session, run: str, version: ModelVersion) -> Scored:
     answer = _output(session, run, "batch-inference").head(1)
     rows = _output(session, run, "feature-engineering").join(answer, on=key, how="semi")
     id = str(answer["prediction_id"][0])
-    stored = data.sql(session.p, f"SELECT score FROM {PREDICTIONS} WHERE prediction_id = '{id}'")
-    return Scored(version, id, float(stored["score"][0]), rows.select(load(session.p, version).features).to_dicts()[0])
+    stored = cast("Mapping[str, float]", prediction(session.p, id))
+    return Scored(version, id, stored["score"], rows.select(load(session.p, version).features).to_dicts()[0])
 
 
 def _output(session: Session, run: str, step: str) -> pl.DataFrame:

@@ -71,6 +71,7 @@ def _rebuilt(session: Session, mv: ModelVersion, altered: list[str], stored: lis
     if missing := gone(p, recipe):
         return Rebuilt(version, "not rebuildable", identity, causes=tuple(f"{name} is gone" for name in missing))
     changed = [f"data: {sentence}" for sentence in tampered(p, {read for step in recorded.steps for read in step.reads})]
+    changed += _from_elsewhere(recipe)
     try:
         again = _again(session, recipe, recorded.environment)
         second = _again(session, recipe, recorded.environment) if unexplained(recorded, again) else None
@@ -126,6 +127,15 @@ def _withheld(recipe: Recipe) -> list[str]:
     """Files that the training had and the recorded code has not."""
     left_out = cast("list[str]", recipe.code.get("left_out") or [])
     return [f"code: {name} was left out when the run was recorded" for name in withheld(left_out)]
+
+
+def _from_elsewhere(recipe: Recipe) -> list[str]:
+    """Code that the training ran and that nobody keeps: equal results prove nothing of it."""
+    told = cast("dict[str, str]", recipe.code.get("elsewhere") or {})
+    return [
+        f"code: {name} lay outside the project, its SHA-256 was {sha256[:12]}, and no run keeps it"
+        for name, sha256 in told.items()
+    ]
 
 
 def _changed(place: Path, then: Environment) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, cast, get_args
 
-from werk import data, registry
+from werk import data, governance, registry
 from werk.app.answers import Answer
 from werk.app.code import load_pipelines, pipeline_named
 from werk.app.commands import verdicts
@@ -25,8 +25,10 @@ from werk.core.errors import Failed, InputError, Refused, StepFailed, WerkError
 from werk.core.journal import Fact, Journal
 from werk.pipelines.cost import record_cost
 from werk.pipelines.restated import restate
-from werk.workflow import Progress, parse_params
+from werk.pipelines.steps import register
+from werk.workflow import Pipeline, Progress, parse_params
 from werk.workflow.capture import capture_code, capture_environment, withheld
+from werk.workflow.codehash import elsewhere_in
 from werk.workflow.triggers import Firing, Trigger, check
 from werk.workflow.triggers import drain as fire
 
@@ -50,7 +52,7 @@ def resume(run: str, project: Path | None, profile: str | None) -> Answer:
         name = str(found["pipeline"])
         pipeline = pipeline_named(session.p.project.root, name)
         with _judged(session, run):
-            session.engine(_say).resume(pipeline, run, code=_code(session), environment=_environment())
+            session.engine(_say).resume(pipeline, run, code=_code(session, pipeline), environment=_environment())
         _afterwards(session, run)
         drain(session)
         return Answer(record=run_record(session.p, session.p.journal, run), text=run)
@@ -61,11 +63,18 @@ def start(
 ) -> str:
     """Record a run with everything it will depend on: parameters, table versions, code, environment."""
     pipeline = pipeline_named(session.p.project.root, name)
+    _check_plan(session, pipeline)
     params = {key: _pinned(session, value, pipeline.types.get(key)) for key, value in parse_params(pipeline, given).items()}
     pins = data.pins(session.p)
     return session.engine(_say).start(
-        pipeline, params, pins=pins, code=_code(session), environment=_environment(), cause=cause, fresh=fresh
+        pipeline, params, pins=pins, code=_code(session, pipeline), environment=_environment(), cause=cause, fresh=fresh
     )
+
+
+def _check_plan(session: Session, pipeline: Pipeline) -> None:
+    """What registers a model needs a plan: found out before any work, not after the training."""
+    if register in pipeline.steps.values():
+        governance.check_risk(governance.load_plan(session.p.project.root / "plan.toml"))
 
 
 def _pinned(session: Session, value: object, kind: object) -> object:
@@ -188,14 +197,21 @@ def runs(limit: int, as_of: str | None, project: Path | None, profile: str | Non
     return Answer(rows=shown)
 
 
-def _code(session: Session) -> dict[str, JSON]:
+def _code(session: Session, pipeline: Pipeline) -> dict[str, JSON]:
     """What the run is recorded with; a file that a rebuild will miss is told while its author can still mend it."""
     root = session.p.project.root
     code = capture_code(root, root / ".werk" / "code.git")
     for name in withheld(code.left_out):
         print(f"warning: {name} is not kept with the run's code, so that no rebuild can use it", file=sys.stderr)
         print("  next: read it from the environment: os.environ[...] in code, {env = ...} in werk.toml", file=sys.stderr)
-    return cast("dict[str, JSON]", asdict(code))
+    elsewhere = elsewhere_in(pipeline, root)
+    for name in elsewhere:
+        print(
+            f"warning: {name} lies outside the project and is not kept with the run's code, so that no rebuild can use it",
+            file=sys.stderr,
+        )
+        print("  next: move it into the project, or build it into a package and install that", file=sys.stderr)
+    return {**cast("dict[str, JSON]", asdict(code)), **({"elsewhere": dict(elsewhere)} if elsewhere else {})}
 
 
 def _environment() -> dict[str, JSON]:

@@ -86,15 +86,21 @@ def _table(row: Row) -> Part:
 
 
 def _next(found: Part, name: str) -> str:
-    """What a person would do now: the first of these that applies."""
+    (
+        """What a person would do now: the first of these that applies.
+
+    A run to resume is the newest of its pipeline: no later one has finished.
+    """
+        ""
+    )
     runs = [run for run in _parts(found, "runs") if run["status"] in ("interrupted", "failed")]
     pending = found["pending"]
     if not found["tables"]:
         return "werk ingest raw.TABLE FILE"
+    if isinstance(pending, list) and pending:
+        return f"werk approve {pending[-1]}   (as a second actor: werk actor add NAME)"
     if runs:
         return f"werk resume {runs[0]['run']}"
-    if isinstance(pending, list) and pending:
-        return f"werk approve {pending[0]}   (as a second actor: werk actor add NAME)"
     if not found["champions"]:
         return "werk run training"
     return "werk serve" if not found["monitors"] else f"werk monitor {name}"

@@ -34,11 +34,21 @@ def _evaluation(p: Platform, row: Row) -> Record:
 
 
 def told(found: Mapping[str, object]) -> Iterator[str]:
-    """Metrics in a line each, then the gate's rules: what was asked, what was found, the bound."""
+    """Metrics in a line each, then the gate's rules: what was found, what was asked; at last what nobody asks for."""
     yield "metrics"
-    yield from (f"  {name:<32} {_interval(entry)}" for name, entry in _table(found["metrics"]).items())
+    yield from (f"  {name:<32} {interval(entry)}" for name, entry in _table(found["metrics"]).items())
     yield f"gate: {'passed' if found['passed'] else 'REFUSED'}"
-    yield from map(_rule, _entries(found["rules"]))
+    points = {f"golden.{point.get('name')}": point for point in _entries(found["golden"])}
+    yield from (_rule(rule, points.get(str(rule["rule"]))) for rule in _entries(found["rules"]))
+    yield from _unasked(found)
+
+
+def _unasked(found: Mapping[str, object]) -> Iterator[str]:
+    """Evidence that lies in the folder and decides nothing."""
+    asked = {str(rule["rule"]).partition(".")[0] for rule in _entries(found["rules"])}
+    for name in ("golden", "behaviour"):
+        if _entries(found[name]) and name not in asked:
+            yield f"  {name}.toml is there, and gate.toml does not ask for it: add [{name}] required = true"
 
 
 def whole(found: Mapping[str, object]) -> Iterator[str]:
@@ -48,22 +58,36 @@ def whole(found: Mapping[str, object]) -> Iterator[str]:
         entries = _entries(found[name])
         yield title if entries else f"{title}: none"
         yield from (f"  {_word(entry)}  {entry.get('name')!s:<32} {_entry(entry)}" for entry in entries)
-    yield from _champion(found["champion"])
+    yield from _champion(found["champion"], found["canonical_hash"])
 
 
-def _champion(champion: object) -> Iterator[str]:
+def _champion(champion: object, identity: object) -> Iterator[str]:
     if not isinstance(champion, Mapping):
         yield "champion: none to compare with"
+        return
+    if champion.get("canonical_hash") == identity:
+        yield f"champion: {champion['version']}, which is this very model: nothing to compare"
         return
     yield f"champion: {champion['version']}, on {champion['n']:,} rows that it was not trained on"
     if champion.get("why"):
         yield f"  not compared: {champion['why']}"
-    yield from (f"  {f'{name} minus its {name}':<32} {_interval(gap)}" for name, gap in _table(champion["differences"]).items())
+    yield from (f"  {f'{name} minus its {name}':<32} {interval(gap)}" for name, gap in _table(champion["differences"]).items())
 
 
-def _rule(rule: Mapping[str, JSON]) -> str:
-    value, bound = (_number(rule.get(name)) for name in ("value", "threshold"))
-    return f"  {_word(rule)}  {rule['rule']!s:<32} {value:>10}  bound {bound:>8}  {rule['sentence']}"
+def _rule(rule: Mapping[str, JSON], point: Mapping[str, JSON] | None) -> str:
+    return (
+        f"  {_word(rule)}  {rule['rule']!s:<32} {_number(rule.get('value')):>10}  {_asked(rule, point):<22}  {rule['sentence']}"
+    )
+
+
+def _asked(rule: Mapping[str, JSON], point: Mapping[str, JSON] | None) -> str:
+    """A golden point's and a champion's threshold is how far the value may be away, and no bound on it."""
+    if point is not None:
+        return _expected(point)
+    if rule["threshold"] is None:
+        return ""
+    word = "tolerance" if str(rule["rule"]).startswith("champion.") else "bound"
+    return f"{word} {_number(rule['threshold'])}"
 
 
 def _word(entry: Mapping[str, JSON]) -> str:
@@ -75,11 +99,14 @@ def _word(entry: Mapping[str, JSON]) -> str:
 def _entry(entry: Mapping[str, JSON]) -> str:
     if entry.get("sentence"):
         return str(entry["sentence"])
-    value, expected, tolerance = (_number(entry.get(name)) for name in ("value", "expected", "tolerance"))
-    return f"{value}, expected {expected} +- {tolerance}"
+    return f"{_number(entry.get('value'))}, {_expected(entry)}"
 
 
-def _interval(entry: object) -> str:
+def _expected(point: Mapping[str, JSON]) -> str:
+    return f"expected {_number(point.get('expected'))} +- {_number(point.get('tolerance'))}"
+
+
+def interval(entry: object) -> str:
     value, low, high = (_number(_table(entry).get(name)) for name in ("value", "low", "high"))
     return value if "-" in (low, high) else f"{value} (95 % {low} to {high})"
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from werk.core.canonical import digest_of
 from werk.core.errors import InputError, Tampered
@@ -36,11 +37,15 @@ _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv")
 _LINK, _PROGRAM, _FILE = "120000", "100755", "100644"
 
 
+Standing = Literal["tracked", "untracked in its repository", "in a repository without a commit", "not in a git repository"]
+
+
 @dataclass(frozen=True, slots=True)
 class CodeTree:
     """The identity of a run's code is `tree`, a git tree id; `commit` is where the user's HEAD stood, None without one.
 
-    `dirty` says that the folder held something no commit holds; `diff_sha256` then identifies what.
+    `dirty` says that the folder held something no commit holds; `diff_sha256` then identifies what. `git` says where the folder
+    stands: what lies untracked in another project's repository is in none of its commits.
     `left_out` names the files that are not in the tree, with the reason: `data.bin (6 MB)`, `.env (may hold secrets)`,
     `pipelines.py (password in a URL, line 12)`.
     """
@@ -50,6 +55,7 @@ class CodeTree:
     dirty: bool
     diff_sha256: str | None
     left_out: tuple[str, ...]
+    git: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def capture_code(root: Path, store_dir: Path) -> CodeTree:
     commit = _head(root)
     changed = _changed(root) if commit else sorted(kept)
     diff = digest_of([[_shown(path), kept[path].blob if path in kept else None] for path in changed])
-    return CodeTree(commit, tree, bool(changed), diff if changed else None, tuple(left_out))
+    return CodeTree(commit, tree, bool(changed), diff if changed else None, tuple(left_out), _standing(root, commit))
 
 
 def withheld(left_out: Iterable[str]) -> list[str]:
@@ -196,6 +202,12 @@ def _read(path: Path) -> tuple[str, bytes | int]:
         raise FileNotFoundError(path)
     mode = _PROGRAM if about.st_mode & stat.S_IXUSR else _FILE
     return mode, about.st_size if about.st_size > LARGEST_BYTES else path.read_bytes()
+
+
+def _standing(root: Path, commit: str | None) -> Standing:
+    if commit is None:
+        return "in a repository without a commit" if _is_repository(root) else "not in a git repository"
+    return "tracked" if git("ls-tree", commit, "--", ".", cwd=root) else "untracked in its repository"
 
 
 def _head(root: Path) -> str | None:

@@ -37,6 +37,35 @@ def altered() -> list[str]:
     return sorted(line for distribution in _first_of_each() for line in _altered(distribution))
 
 
+def is_installed(*places: Path) -> bool:
+    """Whether a file, or something in a folder, is named in the RECORD of a distribution; `places` are its names."""
+    return _named_in_records(places, tuple(_folders()))
+
+
+@lru_cache(maxsize=4096)
+def _named_in_records(places: tuple[Path, ...], folders: tuple[tuple[str, int], ...]) -> bool:
+    return any(_names(_records(*folder), base, place) for folder in folders for base in _both(folder[0]) for place in places)
+
+
+def _names(records: str, base: Path, place: Path) -> bool:
+    if not records or not place.is_relative_to(base):
+        return False
+    name = place.relative_to(base).as_posix()
+    return any(f"\n{quote}{name}{end}" in records for quote in ("", '"') for end in (",", '",', "/"))
+
+
+def _both(folder: str) -> set[Path]:
+    """A folder as it is named and as it lies: there may be a link between."""
+    return {Path(folder).absolute(), Path(folder).resolve()}
+
+
+@lru_cache(maxsize=64)
+def _records(folder: str, _changed: int) -> str:
+    """All RECORDs of a folder, a line each row: one text, because parsing them takes longer than a run's start."""
+    found = sorted(Path(folder or ".").glob("*.dist-info/RECORD"))
+    return "".join("\n" + file.read_text(encoding="utf-8") for file in found)
+
+
 def _folders() -> Iterator[tuple[str, int]]:
     """Each folder of the import path with the time it last changed: installing or removing something moves it."""
     for entry in sys.path:
