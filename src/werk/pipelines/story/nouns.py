@@ -226,13 +226,14 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The signed head, the public key that signed it and what checks both; `rebuild` is the verdict, if one was made."""
+    """The head, the public key that `signed` it and what checks both; `rebuild` is the verdict, if one was made."""
 
     head_hash: str
     seq: int
     public_key: str
     checks: tuple[Checked, ...] = ()
     rebuild: str = ""
+    signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _outcome(story: Story, one: Retrain) -> str:
     rows = f"{of.rows:,} {story.things}"
     if of.later:
         return f"{told} on the {rows} of {_whole(of.on)}."
-    return f"{told} on {rows} that neither was trained on; they have not been compared on later ones."
+    return f"{told} on {rows} that neither was trained on; the two have not been compared on later ones."
 
 
 def _trust(story: Story) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import floor, log10
 from typing import assert_never
 
 from werk.monitoring.verdict import COST, MONITORS
@@ -56,11 +57,18 @@ def landed(story: Story) -> Html:
     said = "A row landed, or it stands in quarantine with the name of the rule it broke. "
     said += "All are accounted for." if all(of.adds_up for of in story.landed) else "Some rows are not accounted for."
     said += _several(story.landed)
-    found = [[of.table, c.rule, f"{c.found:,}", _fate(c.quarantined)] for of in story.landed for c in of.checks if c.found]
-    clean = sum(not check.found for of in story.landed for check in of.checks)
     heads = ("table", "came in", "landed", "quarantined", "adds up")
-    dirt = table(_dirt(clean), ("table", "rule", "rows", "what was done"), found, (2,)) if found else tag("p", _dirt(clean))
-    return joined([tag("p", said), table("Rows in, rows landed, rows set aside", heads, rows, (1, 2, 3)), dirt])
+    return joined([tag("p", said), table("Rows in, rows landed, rows set aside", heads, rows, (1, 2, 3)), _dirt(story.landed)])
+
+
+def _dirt(landed: Sequence[Landed]) -> Html:
+    """The rules that found something; of the others only how many they are."""
+    found = [[of.table, c.rule, f"{c.found:,}", _fate(c.quarantined)] for of in landed for c in of.checks if c.found]
+    clean = sum(not check.found for of in landed for check in of.checks)
+    if found:
+        further = f"; {spelled(clean)} further check{plural(clean)} found nothing" if clean else ""
+        return table(f"What the checks found{further}", ("table", "rule", "rows", "what was done"), found, (2,))
+    return tag("p", f"{spelled(clean).capitalize()} check{plural(clean)} found nothing." if clean else "No rule was checked.")
 
 
 def _several(landed: Sequence[Landed]) -> str:
@@ -75,9 +83,13 @@ def ladder(story: Story) -> Html:
         return not_yet("no ladder was climbed")
     rows = max(rung.rows for rung in story.ladder)
     on = f", judged on the same {rows:,} later {story.things}" if rows else ""
-    said = f"A study: one kind of model trained {len(story.ladder)} times, each time knowing more{on}. "
+    said = f"One kind of model, trained {_times(len(story.ladder))}{on}. "
     said += "No feature holds what was not known at the moment of the prediction."
     return joined([tag("p", said), charts.ladder(story.ladder), tag("p", _no_version(story), class_="small")])
+
+
+def _times(rungs: int) -> str:
+    return "once" if rungs == 1 else f"{spelled(rungs)} times, each time knowing more"
 
 
 def _no_version(story: Story) -> str:
@@ -104,7 +116,7 @@ def _ruling(of: Sequence[GateVerdict]) -> Html:
     by = [{rule.name: rule for rule in gate.rules} for gate in of]
     rows = [[name, *(_ruled(rules.get(name)) for rules in by)] for name in names]
     decided = ["decision", *(_badge(gate.decision == "registered", "registered", gate.decision) for gate in of)]
-    return _matrix("Each rule's answer for each model", "rule", [*map(_model, of)], [*rows, decided], most=5)
+    return _matrix("Each rule's answer for each model", "rule", [*map(_model, of)], [*rows, decided], most=5, looks="rules")
 
 
 def _model(gate: GateVerdict) -> Html:
@@ -112,18 +124,23 @@ def _model(gate: GateVerdict) -> Html:
     return joined([gate.model, tag("span", "" if known else gate.decision, class_="by")])
 
 
-def _matrix(caption: str, corner: str, columns: Sequence[str], rows: Sequence[Sequence[str]], most: int) -> Html:
-    """As many tables below each other as it takes to show every column without scrolling."""
-    starts = range(0, len(columns), most)
+def _matrix(caption: str, corner: str, columns: Sequence[str], rows: Sequence[Sequence[str]], most: int, looks: str = "") -> Html:
+    """As many tables below each other as it takes to show every column without scrolling, about as wide as each other.
+
+    A row without an answer for any of a table's columns is left out of it.
+    """
+    tables = -(-len(columns) // most)
+    width = -(-len(columns) // tables)
+    starts = range(0, len(columns), width)
     parts = [
         table(
             caption if not start else f"{caption}, continued",
-            (corner, *columns[start : start + most]),
-            ([row[0], *row[1 + start : 1 + start + most]] for row in rows),
+            (corner, *columns[start : start + width]),
+            ([row[0], *cells] for row in rows if any(cells := row[1 + start : 1 + start + width])),
         )
         for start in starts
     ]
-    return tag("div", *parts, class_="matrix")
+    return tag("div", *parts, class_=f"matrix {looks}".rstrip())
 
 
 def months(story: Story) -> Html:
@@ -161,15 +178,21 @@ def _scored(story: Story) -> Html:
 
 def _month(of: Month) -> Iterator[list[str]]:
     share = "not yet" if of.share is None else _percent(of.share)
-    yield [of.window, f"{of.rows:,}", share, of.model, _auc(of.auc)]
+    yield [of.window, f"{of.rows:,}", share, _whole(of.model), _auc(of.auc)]
     for later in of.again:
         known = "the same" if later.known is None else f"{later.known:,} known"
-        share = "" if later.share is None else _percent(later.share)
-        yield [f"{of.window} with {later.model}", known, share, _by(of, later), _auc(later.auc)]
+        yield [f"{of.window}, again", known, _share_again(later), _whole(later.model), _auc(later.auc)]
 
 
-def _by(of: Month, later: Again) -> str:
-    return f"{later.model}, {'again' if later.model == of.model else 'afterwards'}"
+def _share_again(later: Again) -> str:
+    if later.share is not None:
+        return _percent(later.share)
+    return "not yet" if later.auc is None else "the same"
+
+
+def _whole(name: str) -> Html:
+    """A name that no line break divides."""
+    return tag("span", name, class_="whole")
 
 
 def _percent(share: float) -> str:
@@ -239,7 +262,7 @@ def approvals(story: Story) -> Html:
     humans = sum(act.by_human for act in story.approvals)
     said = f"{_taken(humans, len(story.approvals))} "
     said += "“local-self” means: by a token of one's own, on a machine whose owner could hold both tokens."
-    heads = ("what", "decision", "by", "how that was proven", "when", "comment")
+    heads = ("what", "decision", "by", "proven by", "when", "comment")
     return joined([tag("p", said), table("Decisions as the journal holds them", heads, map(_approval, story.approvals))])
 
 
@@ -257,10 +280,12 @@ def _taken(humans: int, all_: int) -> str:
 def costs(story: Story) -> Html:
     if not story.costs:
         return not_yet("nothing has been measured")
-    rows = [[c.what, f"{c.cpu_s:,.1f}", f"{c.gb_s:,.1f}", _eur(c.eur)] for c in story.costs]
     priced = [c.eur for c in story.costs if c.eur is not None]
+    eur = sum(priced) if len(priced) == len(story.costs) else None
+    digits = _digits(max(priced, default=0.0) if eur is None else eur)
+    rows = [[c.what, f"{c.cpu_s:,.1f}", f"{c.gb_s:,.1f}", _eur(c.eur, digits)] for c in story.costs]
     total = ["in all", f"{sum(c.cpu_s for c in story.costs):,.1f}", f"{sum(c.gb_s for c in story.costs):,.1f}"]
-    sums = [*total, _eur(sum(priced) if len(priced) == len(story.costs) else None)]
+    sums = [*total, _eur(eur, digits)]
     heads = ("work", "CPU-seconds", "GB-seconds", "EUR")
     return table("Measured use, priced by the project's price file", heads, [*rows, sums], (1, 2, 3))
 
@@ -270,7 +295,8 @@ def proof(story: Story) -> Html:
         return not_yet("the journal has no signed head")
     of = story.proof
     said = "Each fact carries the hash of the one before. Whoever holds this head can tell whether anything up to it was changed."
-    rows = [("signed head", tag("code", of.head_hash)), ("fact number", f"{of.seq:,}")]
+    head = "signed head" if of.signed else "head, not signed here"
+    rows = [(head, tag("code", of.head_hash)), ("fact number", f"{of.seq:,}")]
     rows += [("public key", tag("code", of.public_key)), ("rebuild", of.rebuild or "not yet: no model has been rebuilt")]
     pairs = (part for name, value in rows for part in (tag("dt", name), tag("dd", value)))
     how = tag("p", "Anybody with the project may repeat these; this is what they printed when the page was made:")
@@ -286,7 +312,7 @@ def _check(of: Checked) -> Html:
 def _gate(gate: GateVerdict) -> Html:
     """What was measured, in words: the broken rules first."""
     rules = sorted(gate.rules, key=lambda rule: rule.passed)
-    items = (tag("li", _ruled(rule), " ", tag("b", f"{rule.name}. "), rule.said) for rule in rules)
+    items = (tag("li", _ruled(rule), " ", tag("b", f"{rule.name}: " if rule.said else rule.name), rule.said) for rule in rules)
     head = tag("summary", f"{gate.model}, what was measured ({gate.decision}). {gate.note}")
     opened = None if gate.passed else ""
     return tag("details", head, tag("ul", *items, class_="said"), open=opened)
@@ -304,7 +330,7 @@ def _compared(of: Kept, things: str) -> list[str]:
     aucs = (f"{of.new_auc:.3f}", f"{of.old_auc:.3f}", f"{of.new_auc - of.old_auc:+.3f}")
     return [
         of.new,
-        of.old,
+        _whole(of.old),
         f"{of.rows:,} {things}, {of.on}",
         *aucs,
         f"{of.low:+.3f}\u00a0to\u00a0{of.high:+.3f}",
@@ -319,7 +345,8 @@ def _clear(low: float, high: float) -> str:
 
 
 def _approval(act: Approval) -> list[str]:
-    return [act.subject, act.said, act.who if act.by_human else f"{act.who} (by rule)", act.assurance, act.at, act.comment]
+    who = act.who if act.by_human else f"{act.who} (by rule)"
+    return [act.subject, act.said, who, act.assurance, _whole(act.at), act.comment]
 
 
 def _answer(said: Said | None, time: int) -> Html:
@@ -336,7 +363,7 @@ def _sentences(what: str, said: Sequence[Said]) -> Html:
     items = (
         tag(
             "li",
-            tag("b", f"{one.monitor}{f' ({_of(one.model, one.again, one.time)})' if one.model else ''}. "),
+            tag("b", f"{one.monitor}{f' ({_of(one.model, one.again, one.time)})' if one.model else ''}: "),
             _unbroken(one.sentence),
         )
         for one in said
@@ -363,10 +390,13 @@ def _fate(quarantined: bool) -> str:
     return "set aside" if quarantined else "kept and reported"
 
 
-def _dirt(clean: int) -> str:
-    further = "one further check" if clean == 1 else f"{clean} further checks"
-    return f"What the checks found; {further} found nothing" if clean else "What the checks found"
+def _digits(eur: float) -> int:
+    """Behind the point, alike in the whole column: cents, or what an amount below one needs for three figures."""
+    return 2 if not eur or eur >= 1 else 2 - floor(log10(eur))
 
 
-def _eur(eur: float | None) -> str:
-    return "no price" if eur is None else euros(eur).removesuffix(" EUR")
+def _eur(eur: float | None, digits: int) -> str:
+    if eur is None:
+        return "no price"
+    least = 10.0**-digits
+    return f"below {least:.{digits}f}" if 0 < eur < least / 2 else f"{eur:,.{digits}f}"

@@ -25,8 +25,10 @@ th.n, td.n { text-align: right; padding-right: 1.6rem; font-variant-numeric: tab
 .mark { width: 1em; height: 1em; vertical-align: -.12em; margin-right: .35em; }
 .mark.ok { fill: var(--good); } .mark.violation { fill: var(--bad); }
 .mark.cannot-say, .mark.not-checked { stroke: var(--soft); fill: none; }
-.matrix th { overflow-wrap: anywhere; } .matrix td { white-space: nowrap; } .matrix .loose { white-space: normal; }
-.matrix thead th { min-width: 5.6rem; } .matrix th:first-child { min-width: 8rem; } .matrix th, .matrix td { padding-right: .7rem; }
+tbody th, td.n, .whole { white-space: nowrap; }
+.matrix table { table-layout: fixed; min-width: 46rem; } .matrix th { overflow-wrap: anywhere; white-space: normal; }
+.matrix th, .matrix td { padding-right: .6rem; } .matrix td { white-space: nowrap; } .matrix .loose { white-space: normal; }
+.matrix th:first-child { width: 9.6rem; } .matrix.rules th:first-child { width: 18rem; }
 thead .by { display: block; font-weight: 400; }
 .facts { list-style: none; margin: .8rem 0; padding: 0; display: grid; gap: .6rem;
   grid-template-columns: repeat(auto-fit, minmax(9.6rem, 1fr)); }
@@ -39,7 +41,7 @@ code, .mono { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monos
 .proof dt { color: var(--soft); } .proof dd { margin: 0; }
 .check .what { margin: .9rem 0 .2rem; }
 pre { margin: 0; padding: .6rem .8rem; background: var(--paper); border: 1px solid var(--rule); border-radius: 6px;
-  font: .84em/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+  font: .75em/1.55 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .5rem 1.2rem; margin: .4rem 0; }
 .row dt { color: var(--soft); font-size: .84rem; } .row dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--blue); } .said li { margin: .35rem 0; }
@@ -57,9 +59,9 @@ details { margin: .6rem 0; } summary { cursor: pointer; color: var(--blue); } .s
 .drawing .champion:not(.line) { fill: var(--blue); }
 .drawing .key { font-weight: 600; } .drawing .retrain { stroke: var(--orange); stroke-width: 1.5; stroke-dasharray: 4 4; }
 .drawing .retrained { fill: var(--orange); font-weight: 600; }
-footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
+footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; } footer span { margin-right: 1.1rem; }
 @media (max-width: 40rem) { main, header, footer { padding: 0 1rem; } .lead { font-size: 1.05rem; }
-  .said { padding-left: 1.2rem; }
+  .said { padding-left: 1.2rem; } .wide table { min-width: 38rem; } .matrix table { min-width: 46rem; }
   .proof dl { grid-template-columns: 1fr; } .proof dd { margin-bottom: .5rem; } }
 @page { margin: 16mm 14mm; }
 @media print {
@@ -73,7 +75,7 @@ footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
   tr, svg, .wide, .facts, .check, .said li { break-inside: avoid; } .said { font-size: 9pt; } .said li { margin: .1rem 0; }
   .row { grid-template-columns: repeat(5, 1fr); gap: .2rem .8rem; }
   p:has(+ .wide) { break-after: avoid; } .wide + p.small { break-before: avoid; }
-  .wide { overflow: visible; } .drawing { min-width: 0; }
+  .wide { overflow: visible; } .drawing, .wide table { min-width: 0; }
   details::details-content { content-visibility: visible; block-size: auto; } summary { list-style: none; color: var(--ink); }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

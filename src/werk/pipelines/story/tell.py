@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from werk import governance
-from werk.core.journal import Row
+from werk.core.journal import Head, Row
 from werk.core.nouns import ModelVersion, Usage, from_micros, utc_now
 from werk.core.platform import Platform
 from werk.monitoring import Prices
@@ -43,8 +43,12 @@ def tell(
     row: SourceRow | None = None,
     prices: Prices | None = None,
     checks: tuple[Checked, ...] = (),
+    signed: Head | None = None,
 ) -> Story:
-    """What the journal says; a part of the loop that has not happened yet is left empty."""
+    """What the journal says; a part of the loop that has not happened yet is left empty.
+
+    `signed` is the newest head signed where the journal lies.
+    """
     plans = p.journal.rows("plans")
     goal = str(cast("Mapping[str, str]", plans[0]["plan"])["goal"]) if plans else ""
     return Story(
@@ -65,7 +69,7 @@ def tell(
         prediction=_followed(followed, outcome, row) if followed else None,
         approvals=tuple(_decisions(p)),
         costs=_costs(p, prices),
-        proof=_proof(p, checks),
+        proof=_proof(p, checks, signed),
     )
 
 
@@ -115,7 +119,7 @@ def _ending(goal: str) -> str:
 
 def _landed(row: Row) -> Landed:
     checks = cast("list[dict[str, Any]]", row["checks"])
-    found = tuple(Check(c["rule"], c["broken"], c["severity"] == "required") for c in checks if c["broken"])
+    found = tuple(Check(c["rule"], c["broken"], c["severity"] == "required") for c in checks)
     return Landed(str(row["table"]), _int(row["rows_in"]), _int(row["rows"]), _int(row["quarantined"]), found)
 
 
@@ -239,11 +243,14 @@ def _cost(pipeline: str, used: list[tuple[str, Usage]], prices: Prices | None) -
     return Cost(f"{pipeline}, {runs} run{'' if runs == 1 else 's'}", cpu, gb, eur)
 
 
-def _proof(p: Platform, checks: tuple[Checked, ...]) -> Proof | None:
+def _proof(p: Platform, checks: tuple[Checked, ...], signed: Head | None) -> Proof | None:
     """None before anything was written."""
     head = p.journal.head()
     rebuilt = [f"{row['version']}: {row['outcome']}" for row in p.journal.rows("rebuilds")]
-    return Proof(head.hash, head.seq, p.key_store.public_key("werk").hex(), checks, ", ".join(rebuilt)) if head.seq else None
+    if not head.seq:
+        return None
+    key = p.key_store.public_key("werk").hex()
+    return Proof(head.hash, head.seq, key, checks, ", ".join(rebuilt), head == signed)
 
 
 def _int(value: object) -> int:
