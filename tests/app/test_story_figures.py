@@ -205,7 +205,7 @@ def test_the_tile_shows_the_hold_out_of_the_version_in_use_and_not_the_study(liv
     tile = auc(lived.by_hand(2, held), held["late"].to_numpy())
     facts = page[page.index('class="facts"') : page.index("</ul>")]
     assert re.findall(r"<b>(.*?)</b><span>(.*?)</span>", facts)[:4] == [
-        ("8,000", "records checked on arrival"),
+        ("8,000", "records came in"),
         ("6,000", "rides judged"),
         (f"{tile:.3f}", "AUC of rides:2 on its hold-out"),
         ("2", "decisions by people"),
@@ -229,7 +229,7 @@ def test_each_pair_is_told_by_what_it_was_tested_on(lived: Rides, page: str) -> 
         assert row[3:6] == [f"{new:.3f}", f"{old:.3f}", f"{new - old:+.3f}"]
         low, high = (float(end) for end in row[6].split("\u00a0to\u00a0"))
         assert low < new - old < high
-        assert row[7] == ("better" if low > 0 else "worse" if high < 0 else "not clearly either")
+        assert row[7] == ("better" if low > 0 else "worse" if high < 0 else "no clear difference")
 
 
 def test_the_opening_says_the_same(lived: Rides, page: str) -> None:

@@ -249,6 +249,7 @@ def test_rows_that_do_not_add_up_are_shown_as_such() -> None:
     page = render(Story("p", landed=(Landed("raw.x", 10, 4, 1),)))
     assert "no: +5 rows" in page
     assert "Not all of them are accounted for." in page
+    assert "1 that broke a required rule was set aside" in page
     assert "All are accounted for." not in page
 
 
@@ -387,7 +388,10 @@ def test_windows_beyond_one_table_go_on_in_the_next() -> None:
 def test_checks_that_found_nothing_are_counted_and_never_an_empty_heading() -> None:
     clean = Landed("raw.x", 10, 10, 0, (Check("a", 0), Check("b", 0)))
     assert "<p>Two checks found nothing.</p>" in render(replace(EMPTY, landed=(clean,)))
-    assert "<p>No rule was checked.</p>" in render(replace(EMPTY, landed=(replace(clean, checks=()),)))
+    bare = render(replace(EMPTY, landed=(replace(clean, checks=()),)))
+    assert "<p>No rule was checked.</p>" in bare
+    assert "checked on arrival" not in bare
+    assert "It was made from 10 records; no rule was set for them to keep." in bare
     some = replace(clean, checks=(*clean.checks, Check("c", 3)))
     rows = table(render(replace(EMPTY, landed=(some,))), "What the checks found; two further checks found nothing")
     assert rows[1:] == [["raw.x", "c", "3", "kept and reported"]]
@@ -410,3 +414,17 @@ def test_a_head_that_was_not_signed_here_is_not_called_signed() -> None:
     assert SAMPLE.proof
     assert "signed head</dt>" in render(SAMPLE)
     assert "head, not signed here</dt>" in render(replace(SAMPLE, proof=replace(SAMPLE.proof, signed=False)))
+
+
+def test_a_study_of_one_model_is_told_as_one() -> None:
+    text = " ".join(Tree(render(replace(SAMPLE, ladder=(Rung("all", 0.7, 5),)))).text)
+    assert "One kind of model, trained once, judged on 5 later flights." in text
+    assert "This model was not registered and never answered." in text
+
+
+def test_what_came_of_each_retraining_is_told_by_its_window() -> None:
+    one = SAMPLE.retrains[0]
+    again = replace(one, came="known", challenger="flight-delay:1")
+    refused = replace(one, window="2013-10", came="refused", challenger="")
+    text = " ".join(Tree(render(replace(SAMPLE, retrains=(again, refused)))).text).replace("\u2011", "-")
+    assert "After September, what was learned was flight-delay:1 again. After 2013-10, the gate refused what was learned." in text

@@ -116,7 +116,8 @@ def _shares(of: Sequence[Month], centre: Sequence[float], step: float) -> list[H
             parts.append(words(x, 152, "not yet", "small"))
             continue
         high = 112 * month.share / top
-        box = {"x": f"{x - step * 0.28:.1f}", "y": f"{160 - high:.1f}", "width": f"{step * 0.56:.1f}", "height": f"{high:.1f}"}
+        wide = min(step * 0.56, 96)
+        box = {"x": f"{x - wide / 2:.1f}", "y": f"{160 - high:.1f}", "width": f"{wide:.1f}", "height": f"{high:.1f}"}
         parts += [tag("rect", **box, class_="share"), words(x, 153 - high, f"{month.share * 100:.1f} %", "value")]
     return parts
 

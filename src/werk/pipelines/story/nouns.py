@@ -264,6 +264,11 @@ class Story:
     proof: Proof | None = None
 
     @property
+    def ruled(self) -> bool:
+        """Whether any of the tables had a rule to keep."""
+        return any(of.checks for of in self.landed)
+
+    @property
     def window(self) -> str:
         """What a window is called: a month where each is named like 2013-07."""
         named = [month.window for month in self.months]

@@ -22,10 +22,16 @@ def opening(story: Story) -> list[str]:
 def _read(story: Story) -> str:
     if not story.landed:
         return ""
-    rows, aside = sum(of.rows_in for of in story.landed), sum(of.quarantined for of in story.landed)
-    kept = f"{aside:,} that broke a required rule were set aside" if aside else "none had to be set aside"
     lost = "" if all(of.adds_up for of in story.landed) else " Not all of them are accounted for."
-    return f"It was made from {rows:,} records, each checked on arrival: {kept}.{lost}"
+    return f"It was made from {sum(of.rows_in for of in story.landed):,} records{_kept(story)}.{lost}"
+
+
+def _kept(story: Story) -> str:
+    aside = sum(of.quarantined for of in story.landed)
+    if not (aside or story.ruled):
+        return "; no rule was set for them to keep"
+    broke = f"{aside:,} that broke a required rule {'was' if aside == 1 else 'were'} set aside"
+    return f", each checked on arrival: {broke if aside else 'none had to be set aside'}"
 
 
 def _gated(story: Story) -> str:
@@ -83,9 +89,9 @@ def _often(started: int, windows: int) -> str:
 def _outcome(story: Story, one: Retrain) -> str:
     """How the retrained version did against the one it followed, on the latest rows that both were tried on."""
     if one.came == "refused":
-        return f"The gate refused what was learned from {_whole(one.window)}."
+        return f"After {_whole(one.window)}, the gate refused what was learned."
     if one.came == "known":
-        return f"What was learned was {one.challenger} again."
+        return f"After {_whole(one.window)}, what was learned was {one.challenger} again."
     pairs = [of for of in story.kept if (of.new, of.old) == (one.challenger, one.champion)]
     if not pairs:
         return f"{one.challenger} has not been compared with {one.champion}."

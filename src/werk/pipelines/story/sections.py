@@ -35,8 +35,9 @@ def at_a_glance(story: Story) -> Html:
     """The few numbers somebody reads who reads nothing else."""
     scored, humans = sum(month.rows for month in story.months), sum(act.by_human for act in story.approvals)
     eur = [cost.eur for cost in story.costs if cost.eur is not None]
+    arrived = "records checked on arrival" if story.ruled else "records came in"
     facts = [
-        (f"{sum(of.rows_in for of in story.landed):,}", "records checked on arrival") if story.landed else None,
+        (f"{sum(of.rows_in for of in story.landed):,}", arrived) if story.landed else None,
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
         (f"{best.auc:.3f}", f"AUC of {best.model} on its hold-out") if (best := story.champion) else None,
         (str(humans), f"decision{plural(humans)} by people") if story.approvals else None,
@@ -80,9 +81,10 @@ def _several(landed: Sequence[Landed]) -> str:
 
 def ladder(story: Story) -> Html:
     if not story.ladder:
-        return not_yet("no ladder was climbed")
+        return not_yet("no such study was made")
     rows = max(rung.rows for rung in story.ladder)
-    on = f", judged on the same {rows:,} later {story.things}" if rows else ""
+    same = "the same " if len(story.ladder) > 1 else ""
+    on = f", judged on {same}{rows:,} later {story.things}" if rows else ""
     said = f"One kind of model, trained {_times(len(story.ladder))}{on}. "
     said += "No feature holds what was not known at the moment of the prediction."
     return joined([tag("p", said), charts.ladder(story.ladder), tag("p", _no_version(story), class_="small")])
@@ -94,7 +96,8 @@ def _times(rungs: int) -> str:
 
 def _no_version(story: Story) -> str:
     """A reader must not take the study's AUC for the model's."""
-    said = "None of these models was registered or ever answered."
+    one = len(story.ladder) == 1
+    said = "This model was not registered and never answered." if one else "None of these models was registered or ever answered."
     if story.champion is None:
         return said
     of = story.champion
@@ -235,7 +238,7 @@ def kept(story: Story) -> Html:
     if not story.kept:
         return not_yet("no second model has been compared with the first")
     rows = [_compared(of, story.things) for of in story.kept]
-    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "the new one is")
+    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "new against old")
     said = "Each pair judged the same rows. A difference whose interval holds zero may be luck."
     return joined([tag("p", said), table("AUC of a new version and of the one before", heads, rows, (3, 4, 5))])
 
@@ -331,7 +334,7 @@ def _compared(of: Kept, things: str) -> list[str]:
     return [
         of.new,
         _whole(of.old),
-        f"{of.rows:,} {things}, {of.on}",
+        tag("span", f"{of.rows:,} {things}, {of.on}", class_="phrase"),
         *aucs,
         f"{of.low:+.3f}\u00a0to\u00a0{of.high:+.3f}",
         _clear(of.low, of.high),
@@ -341,12 +344,12 @@ def _compared(of: Kept, things: str) -> list[str]:
 def _clear(low: float, high: float) -> str:
     if low > 0:
         return "better"
-    return "worse" if high < 0 else "not clearly either"
+    return "worse" if high < 0 else "no clear difference"
 
 
 def _approval(act: Approval) -> list[str]:
     who = act.who if act.by_human else f"{act.who} (by rule)"
-    return [act.subject, act.said, who, act.assurance, _whole(act.at), act.comment]
+    return [act.subject, act.said, *map(_whole, (who, act.assurance, act.at)), act.comment]
 
 
 def _answer(said: Said | None, time: int) -> Html:
