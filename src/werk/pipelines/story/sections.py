@@ -206,6 +206,11 @@ def _auc(value: float | None) -> str:
     return "not yet" if value is None else f"{value:.3f}"
 
 
+def _phrase(said: str) -> Html:
+    """Words that keep a width at which they can be read."""
+    return tag("span", said, class_="phrase") if said else Html("")
+
+
 def verdicts(story: Story) -> Html:
     if not story.verdicts:
         return not_yet("no window has been checked")
@@ -238,7 +243,7 @@ def kept(story: Story) -> Html:
     if not story.kept:
         return not_yet("no second model has been compared with the first")
     rows = [_compared(of, story.things) for of in story.kept]
-    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "new against old")
+    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "result")
     said = "Each pair judged the same rows. A difference whose interval holds zero may be luck."
     return joined([tag("p", said), table("AUC of a new version and of the one before", heads, rows, (3, 4, 5))])
 
@@ -334,7 +339,7 @@ def _compared(of: Kept, things: str) -> list[str]:
     return [
         of.new,
         _whole(of.old),
-        tag("span", f"{of.rows:,} {things}, {of.on}", class_="phrase"),
+        _phrase(f"{of.rows:,} {things}, {of.on}"),
         *aucs,
         f"{of.low:+.3f}\u00a0to\u00a0{of.high:+.3f}",
         _clear(of.low, of.high),
@@ -349,7 +354,7 @@ def _clear(low: float, high: float) -> str:
 
 def _approval(act: Approval) -> list[str]:
     who = act.who if act.by_human else f"{act.who} (by rule)"
-    return [act.subject, act.said, *map(_whole, (who, act.assurance, act.at)), act.comment]
+    return [act.subject, act.said, *map(_whole, (who, act.assurance, act.at)), _phrase(act.comment)]
 
 
 def _answer(said: Said | None, time: int) -> Html:
