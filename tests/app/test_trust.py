@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -169,6 +171,28 @@ def test_a_copied_folder_and_its_original_both_hold(place: Place, tmp_path: Path
     place.werk("run", "small")
     copy.werk("run", "small")
     assert (copy.audit()["ok"], place.audit()["ok"]) == (True, True)
+
+
+def told(place: Place) -> str:
+    """The part of the story that says how to check it, as text."""
+    place.werk("story", str(place.root / "story.html"))
+    page = (place.root / "story.html").read_text(encoding="utf-8")
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page[page.index("How to check all this") :])).split())
+
+
+def test_the_story_of_a_copy_shows_the_head_signed_for_the_copy(place: Place, tmp_path: Path) -> None:
+    shutil.copytree(place.root, tmp_path / "copy")
+    place.werk("run", "small")
+    theirs = place.audit()["head"]
+    copy = Place(tmp_path / "copy", place.home)
+    copy.werk("run", "small")
+    said, mine = told(copy), copy.audit()["head"]
+    assert mine["hash"] != theirs["hash"]
+    assert theirs["hash"] not in said
+    assert f" signed head {mine['hash']} " in said
+    [shown] = re.findall(r"heads/(\S+\.jsonl)", said)
+    assert json.loads(place.heads()[shown].splitlines()[-1])["hash"] == mine["hash"]
+    assert f"fact {theirs['seq']} was signed and is not here" in said
 
 
 def test_a_moved_folder_holds(place: Place, tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from werk import registry
 from werk.app.answers import Answer
 from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
 from werk.core.errors import Refused, unknown
-from werk.core.journal import Row
+from werk.core.journal import Reader, Row
 
 NAMES = ("model", "version", "window", "monitor", "verdict", "sentence", "values")
+Key = tuple[str, str, str, str]
 
 
 def monitor(
@@ -19,7 +22,9 @@ def monitor(
 ) -> Answer:
     """Every verdict in order of window; `check` turns a violation in the newest window into exit code 3."""
     with opened(project, profile) as session:
-        rows = reader(session, as_of).rows("monitors", _where(session, model), order=("window", "version", "monitor"))
+        then = reader(session, as_of)
+        rows = then.rows("monitors", _where(session, model), order=("window", "version", "monitor"))
+        said = _said(then)
     windows = list(dict.fromkeys(str(row["window"]) for row in rows))
     if window is not None and window not in windows:
         raise unknown("window", window, windows, code="window-unknown")
@@ -28,7 +33,22 @@ def monitor(
     if check and bad:
         sentence = f"{len(bad)} monitor(s) report a violation in {bad[0]['window']}: {', '.join(str(r['monitor']) for r in bad)}."
         raise Refused(sentence, code="monitor-violation", hint="`werk monitor` shows each sentence.")
-    return Answer(rows=[{name: row[name] for name in NAMES} for row in chosen], text=_text(chosen))
+    told = [{**{name: row[name] for name in NAMES}, "before": said.get(_of(row), [])[:-1]} for row in chosen]
+    return Answer(rows=told, text=_text(told))
+
+
+def _said(then: Reader) -> dict[Key, list[str]]:
+    """Every verdict of each monitor about a window of a version, in the order in which they were given; the last one stands."""
+    found: dict[Key, list[str]] = {}
+    for fact in then.facts(kinds=("monitor.checked",)):
+        if fact.body:
+            model, _, version = fact.subject.rpartition(":")
+            found.setdefault(_of({"model": model, "version": version, **fact.body}), []).append(str(fact.body["verdict"]))
+    return found
+
+
+def _of(row: Mapping[str, object]) -> Key:
+    return str(row["model"]), str(row["version"]), str(row["window"]), str(row["monitor"])
 
 
 def _where(session: Session, model: str | None) -> dict[str, str]:
@@ -44,7 +64,7 @@ def _violations(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["window"] == newest and row["verdict"] == "violation"]
 
 
-def _text(rows: list[Row]) -> str:
+def _text(rows: Sequence[Mapping[str, object]]) -> str:
     if not rows:
         return "(no window has been checked yet)"
     lines, shown = list[str](), ""
@@ -53,5 +73,11 @@ def _text(rows: list[Row]) -> str:
         if title != shown:
             lines.append(title)
             shown = title
-        lines.append(f"  {row['monitor']!s:<17} {row['verdict']!s:<11} {row['sentence']}")
+        lines.append(f"  {row['monitor']!s:<17} {row['verdict']!s:<11} {row['sentence']}{_before(row)}")
     return "\n".join(lines)
+
+
+def _before(row: Mapping[str, object]) -> str:
+    """Other verdicts that this one took the place of."""
+    other = [verdict for verdict in dict.fromkeys(cast("list[str]", row["before"])) if verdict != row["verdict"]]
+    return f" (said before: {', '.join(other)})" if other else ""

@@ -10,7 +10,6 @@ from werk.app.answers import Answer
 from werk.app.commands.proof import audited, chain
 from werk.app.wiring import Session, opened
 from werk.core.nouns import ModelVersion
-from werk.journal.heads import heads_file
 from werk.pipelines.lineage import Lineage, lineage
 from werk.pipelines.source_row import first_prediction, source_row
 from werk.pipelines.steps import words
@@ -27,8 +26,9 @@ def story(file: Path, project: Path | None, profile: str | None) -> Answer:
         found = lineage(p, id) if id else None
         row = source_row(p, found) if found else None
         checks = tuple(_checks(session, found))
-        page = render(tell(p, found, outcome, things, row=row, prices=session.prices, checks=checks))
-    file.write_text(page, encoding="utf-8")
+        signed = journal.last_signed(session.journal)
+        page = render(tell(p, found, outcome, things, row=row, prices=session.prices, checks=checks, signed=signed)).encode()
+    file.write_bytes(page)
     return Answer(record={"file": str(file), "size_bytes": len(page)}, text=f"written to {file} ({len(page) // 1024} kB)")
 
 
@@ -38,8 +38,8 @@ def _checks(session: Session, found: Lineage | None) -> Iterator[Checked]:
     yield Checked(
         "werk audit verify", said, "Every fact and table file hashed again, every projection replayed, every signed head checked:"
     )
-    heads = heads_file(session.settings.home / "heads", session.journal.id)
-    if heads.is_file():
+    heads = journal.signed_in(session.journal)
+    if heads is not None and heads.is_file():
         last = heads.read_text(encoding="utf-8").splitlines()[-1]
         signed = "The signed head, kept outside the project (its sig is Ed25519 over the rest of the line):"
         yield Checked(f"tail -n 1 {_short(heads)}", last, signed)

@@ -102,7 +102,7 @@ def _legend(of: Sequence[Month]) -> list[Html]:
     """Beside the head, so that no name lies on a line."""
     first = any(month.auc is not None for month in of)
     again = any(later.auc is not None for month in of for later in month.again)
-    names = [("champion", "scored first, in production", 120)] * first + [("again", "again, by a later version", 345)] * again
+    names = [("champion", "judged first, in production", 120)] * first + [("again", "again, after the fact", 345)] * again
     return [
         part for class_, name, x in names for part in (_dot(x, 186, class_), words(x + 12, 190, name, f"key {class_}", "start"))
     ]
@@ -116,7 +116,8 @@ def _shares(of: Sequence[Month], centre: Sequence[float], step: float) -> list[H
             parts.append(words(x, 152, "not yet", "small"))
             continue
         high = 112 * month.share / top
-        box = {"x": f"{x - step * 0.28:.1f}", "y": f"{160 - high:.1f}", "width": f"{step * 0.56:.1f}", "height": f"{high:.1f}"}
+        wide = min(step * 0.56, 96)
+        box = {"x": f"{x - wide / 2:.1f}", "y": f"{160 - high:.1f}", "width": f"{wide:.1f}", "height": f"{high:.1f}"}
         parts += [tag("rect", **box, class_="share"), words(x, 153 - high, f"{month.share * 100:.1f} %", "value")]
     return parts
 

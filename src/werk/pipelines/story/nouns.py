@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from werk.core.nouns import Verdict
+
+_MONTH = re.compile(r"\d{4}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +74,32 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """`model` is the version it became, or how a refused one is called; rules of one name are told side by side."""
+    """`model` is the version it became, or the run that came to none; rules of one name are told side by side.
+
+    `registered` is False where no version came of it, although it may have `passed`.
+    """
 
     model: str
     passed: bool
     rules: tuple[Rule, ...] = ()
     note: str = ""
+    registered: bool = True
+
+    @property
+    def decision(self) -> str:
+        if not self.passed:
+            return "refused"
+        return "registered" if self.registered else "not registered"
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A window that a later version scored once more, after the fact."""
+    """A window that was scored once more, after the fact; `share` and `known` outcomes where they differ from the first time."""
 
     model: str
     auc: float | None = None
+    share: float | None = None
+    known: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +119,26 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """`window` is the one whose violation started it."""
+    """`window` is the one whose violation started the `run`; the `challenger` is the version that it came to.
+
+    "known" when that version stood already, "refused" when the gate let none pass, "nothing" when no model came to the gate.
+    """
 
     window: str
     sentence: str
     champion: str
-    challenger: str
+    challenger: str = ""
+    came: Literal["registered", "known", "refused", "nothing"] = "registered"
+    run: str = ""
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One monitor's answer about one window of one version; `again` when that version was not the first to score it."""
+    """One monitor's answer about one window of one version; `again` when that version was not the first to score it.
+
+    `time` is 1 when the version was checked on the window for the first time.
+    """
 
     monitor: str
     window: str
@@ -122,6 +146,7 @@ class Said:
     sentence: str
     model: str = ""
     again: bool = False
+    time: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +226,14 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The signed head, the public key that signed it and what checks both; `rebuild` is the verdict, if one was made."""
+    """The head, the public key that `signed` it and what checks both; `rebuild` is the verdict, if one was made."""
 
     head_hash: str
     seq: int
     public_key: str
     checks: tuple[Checked, ...] = ()
     rebuild: str = ""
+    signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +262,14 @@ class Story:
     approvals: tuple[Approval, ...] = ()
     costs: tuple[Cost, ...] = ()
     proof: Proof | None = None
+
+    @property
+    def ruled(self) -> bool:
+        """Whether any of the tables had a rule to keep."""
+        return any(of.checks for of in self.landed)
+
+    @property
+    def window(self) -> str:
+        """What a window is called: a month where each is named like 2013-07."""
+        named = [month.window for month in self.months]
+        return "month" if named and all(map(_MONTH.fullmatch, named)) else "window"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from werk.pipelines.story.nouns import Month, Retrain, Story
+from werk.pipelines.story.numerals import plural, spelled
 
 
 def opening(story: Story) -> list[str]:
@@ -21,23 +22,29 @@ def opening(story: Story) -> list[str]:
 def _read(story: Story) -> str:
     if not story.landed:
         return ""
-    rows, aside = sum(of.rows_in for of in story.landed), sum(of.quarantined for of in story.landed)
-    kept = f"{aside:,} that broke a required rule were set aside" if aside else "none had to be set aside"
     lost = "" if all(of.adds_up for of in story.landed) else " Not all of them are accounted for."
-    return f"It was made from {rows:,} records, each checked on arrival: {kept}.{lost}"
+    return f"It was made from {sum(of.rows_in for of in story.landed):,} records{_kept(story)}.{lost}"
+
+
+def _kept(story: Story) -> str:
+    aside = sum(of.quarantined for of in story.landed)
+    if not (aside or story.ruled):
+        return "; no rule was set for them to keep"
+    broke = f"{aside:,} that broke a required rule {'was' if aside == 1 else 'were'} set aside"
+    return f", each checked on arrival: {broke if aside else 'none had to be set aside'}"
 
 
 def _gated(story: Story) -> str:
     refused = sum(not gate.passed for gate in story.gates)
     people = {act.who for act in story.approvals if act.by_human and act.said == "approved"}
     acts = len([act for act in story.approvals if act.by_human])
-    first = f"The gate refused {_number(refused)} model{_s(refused)}. " if refused else ""
+    first = f"The gate refused what {spelled(refused)} run{plural(refused)} had learned. " if refused else ""
     if not people:
         return first + ("Nobody has approved it yet." if story.gates else "")
     if acts == 1:
         return f"{first}A person approved it; no other human decision was needed."
     what = "deployment and retraining" if story.retrains else "deployment"
-    return f"{first}{_number(acts).capitalize()} decisions were taken by people; every {what} followed by rule."
+    return f"{first}{spelled(acts).capitalize()} decisions were taken by people; every {what} followed by rule."
 
 
 def _months(story: Story) -> str:
@@ -46,8 +53,9 @@ def _months(story: Story) -> str:
         return ""
     most, least = max(known, key=_share), min(known, key=_share)
     scored = sum(month.rows for month in story.months)
+    how = f"in {story.window}s{' that differ widely' if _share(most) > 1.5 * _share(least) else ''}"
     swing = f"from {_percent(least)} in {_whole(least.window)} to {_percent(most)} in {_whole(most.window)}"
-    return f"It has since judged {scored:,} {story.things}, in months that differ widely: {swing} were {story.outcome}."
+    return f"It has since judged {scored:,} {story.things}, {how}: {swing} were {story.outcome}."
 
 
 def _right(story: Story) -> str:
@@ -58,20 +66,32 @@ def _right(story: Story) -> str:
     least, most = (round(100 * value) for value in (min(found), max(found)))
     cases = f"{least}" if least == most else f"{least} to {most}"
     things = f"two {story.things}, one {story.outcome} and one not"
-    when = "" if least == most else ", depending on the month"
+    when = "" if least == most else f", depending on the {story.window}"
     return f"Of {things}, it gave the {story.outcome} one the higher risk in {cases} of 100 cases{when} (guessing: 50)."
 
 
 def _retrained(story: Story) -> str:
-    if not story.retrains:
+    started = [one for one in story.retrains if one.came != "nothing"]
+    if not started:
         return ""
-    windows = [_whole(one.window) for one in story.retrains]
-    start = f"What the monitors found in {' and in '.join(windows)} started a retraining by itself"
-    return " ".join([f"{start}{' each time' if len(windows) > 1 else ''}.", *(_outcome(story, one) for one in story.retrains)])
+    windows = list(dict.fromkeys(_whole(one.window) for one in started))
+    often = _often(len(started), len(windows))
+    start = f"What the monitors found in {' and in '.join(windows)} started a retraining by itself{often}."
+    return " ".join([start, *dict.fromkeys(_outcome(story, one) for one in started)])
+
+
+def _often(started: int, windows: int) -> str:
+    if started == windows:
+        return " each time" if windows > 1 else ""
+    return f", {spelled(started)} times"
 
 
 def _outcome(story: Story, one: Retrain) -> str:
     """How the retrained version did against the one it followed, on the latest rows that both were tried on."""
+    if one.came == "refused":
+        return f"After {_whole(one.window)}, the gate refused what was learned."
+    if one.came == "known":
+        return f"After {_whole(one.window)}, what was learned was {one.challenger} again."
     pairs = [of for of in story.kept if (of.new, of.old) == (one.challenger, one.champion)]
     if not pairs:
         return f"{one.challenger} has not been compared with {one.champion}."
@@ -80,7 +100,7 @@ def _outcome(story: Story, one: Retrain) -> str:
     rows = f"{of.rows:,} {story.things}"
     if of.later:
         return f"{told} on the {rows} of {_whole(of.on)}."
-    return f"{told} on {rows} that neither was trained on; they have not been compared on later ones."
+    return f"{told} on {rows} that neither was trained on; the two have not been compared on later ones."
 
 
 def _trust(story: Story) -> str:
@@ -98,11 +118,3 @@ def _whole(window: str) -> str:
 
 def _percent(month: Month) -> str:
     return f"{_share(month) * 100:.1f}\u00a0%"
-
-
-def _number(count: int) -> str:
-    return ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")[count] if count < 10 else str(count)
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

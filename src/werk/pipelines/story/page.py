@@ -13,7 +13,7 @@ SECTIONS = (
     ("The data that landed", sections.landed),
     ("What features of their time are worth: a study", sections.ladder),
     ("The gate", sections.gates),
-    ("The months that followed", sections.months),
+    ("The {window}s that followed", sections.months),
     ("What the monitors said", sections.verdicts),
     ("What each new version brought", sections.kept),
     ("One prediction, followed to its source", sections.prediction),
@@ -36,7 +36,7 @@ def render(story: Story) -> str:
         tag("title", title),
         tag("style", Html(CSS)),
     )
-    parts = (_section(number, name, part(story)) for number, (name, part) in enumerate(SECTIONS, 1))
+    parts = (_section(number, name.format(window=story.window), part(story)) for number, (name, part) in enumerate(SECTIONS, 1))
     body = tag("body", _header(story), tag("main", *parts), _footer(story))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import floor, log10
+from typing import assert_never
 
 from werk.monitoring.verdict import COST, MONITORS
 from werk.monitoring.words import euros
 from werk.pipelines.story import charts
 from werk.pipelines.story.markup import Html, joined, table, tag
-from werk.pipelines.story.nouns import Approval, Checked, Followed, GateVerdict, Kept, Landed, Month, Rule, Said, Story
+from werk.pipelines.story.nouns import (
+    Again,
+    Approval,
+    Checked,
+    Followed,
+    GateVerdict,
+    Kept,
+    Landed,
+    Month,
+    Retrain,
+    Rule,
+    Said,
+    Story,
+)
+from werk.pipelines.story.numerals import plural, spelled
 
 
 def not_yet(what: str) -> Html:
@@ -19,11 +35,12 @@ def at_a_glance(story: Story) -> Html:
     """The few numbers somebody reads who reads nothing else."""
     scored, humans = sum(month.rows for month in story.months), sum(act.by_human for act in story.approvals)
     eur = [cost.eur for cost in story.costs if cost.eur is not None]
+    arrived = "records checked on arrival" if story.ruled else "records came in"
     facts = [
-        (f"{sum(of.rows_in for of in story.landed):,}", "records checked on arrival") if story.landed else None,
+        (f"{sum(of.rows_in for of in story.landed):,}", arrived) if story.landed else None,
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
         (f"{best.auc:.3f}", f"AUC of {best.model} on its hold-out") if (best := story.champion) else None,
-        (str(humans), "decisions by people") if story.approvals else None,
+        (str(humans), f"decision{plural(humans)} by people") if story.approvals else None,
         (euros(sum(eur)), "for the computing of all runs") if eur else None,
     ]
     shown = [tag("li", tag("b", number), tag("span", what)) for number, what in filter(None, facts)]
@@ -40,26 +57,47 @@ def landed(story: Story) -> Html:
     rows = [[of.table, f"{of.rows_in:,}", f"{of.landed:,}", f"{of.quarantined:,}", _sum(of)] for of in story.landed]
     said = "A row landed, or it stands in quarantine with the name of the rule it broke. "
     said += "All are accounted for." if all(of.adds_up for of in story.landed) else "Some rows are not accounted for."
-    found = [[of.table, c.rule, f"{c.found:,}", _fate(c.quarantined)] for of in story.landed for c in of.checks if c.found]
-    clean = sum(not check.found for of in story.landed for check in of.checks)
+    said += _several(story.landed)
     heads = ("table", "came in", "landed", "quarantined", "adds up")
-    dirt = table(_dirt(clean), ("table", "rule", "rows", "what was done"), found, (2,)) if found else tag("p", _dirt(clean))
-    return joined([tag("p", said), table("Rows in, rows landed, rows set aside", heads, rows, (1, 2, 3)), dirt])
+    return joined([tag("p", said), table("Rows in, rows landed, rows set aside", heads, rows, (1, 2, 3)), _dirt(story.landed)])
+
+
+def _dirt(landed: Sequence[Landed]) -> Html:
+    """The rules that found something; of the others only how many they are."""
+    found = [[of.table, c.rule, f"{c.found:,}", _fate(c.quarantined)] for of in landed for c in of.checks if c.found]
+    clean = sum(not check.found for of in landed for check in of.checks)
+    if found:
+        further = f"; {spelled(clean)} further check{plural(clean)} found nothing" if clean else ""
+        return table(f"What the checks found{further}", ("table", "rule", "rows", "what was done"), found, (2,))
+    return tag("p", f"{spelled(clean).capitalize()} check{plural(clean)} found nothing." if clean else "No rule was checked.")
+
+
+def _several(landed: Sequence[Landed]) -> str:
+    """Why the rules' rows add up to more than was set aside."""
+    broken = [(of.quarantined, sum(check.found for check in of.checks if check.quarantined)) for of in landed]
+    more = any(found > aside for aside, found in broken)
+    return " One row can break several rules and is then counted at each, but set aside once." if more else ""
 
 
 def ladder(story: Story) -> Html:
     if not story.ladder:
-        return not_yet("no ladder was climbed")
+        return not_yet("no such study was made")
     rows = max(rung.rows for rung in story.ladder)
-    on = f", judged on the same {rows:,} later {story.things}" if rows else ""
-    said = f"A study: one kind of model trained {len(story.ladder)} times, each time knowing more{on}. "
+    same = "the same " if len(story.ladder) > 1 else ""
+    on = f", judged on {same}{rows:,} later {story.things}" if rows else ""
+    said = f"One kind of model, trained {_times(len(story.ladder))}{on}. "
     said += "No feature holds what was not known at the moment of the prediction."
     return joined([tag("p", said), charts.ladder(story.ladder), tag("p", _no_version(story), class_="small")])
 
 
+def _times(rungs: int) -> str:
+    return "once" if rungs == 1 else f"{spelled(rungs)} times, each time knowing more"
+
+
 def _no_version(story: Story) -> str:
     """A reader must not take the study's AUC for the model's."""
-    said = "None of these models was registered or ever answered."
+    one = len(story.ladder) == 1
+    said = "This model was not registered and never answered." if one else "None of these models was registered or ever answered."
     if story.champion is None:
         return said
     of = story.champion
@@ -72,71 +110,140 @@ def gates(story: Story) -> Html:
         return not_yet("no model has come to the gate")
     said = "A model is registered only if its stored report passes every rule. One broken rule is enough to refuse it. "
     said += "What had nothing to compare with is called so."
-    names = list(dict.fromkeys(rule.name for gate in story.gates for rule in gate.rules))
-    by = {(gate.model, rule.name): rule for gate in story.gates for rule in gate.rules}
-    heads = ("rule", *(gate.model for gate in story.gates))
-    rows = [[name, *(_ruled(by.get((gate.model, name))) for gate in story.gates)] for name in names]
-    decided = ["decision", *(joined([_badge(gate.passed, "registered", "refused")]) for gate in story.gates)]
-    matrix = tag("div", table("Each rule's answer for each model", heads, [*rows, decided]), class_="matrix")
-    return joined([tag("p", said), matrix, *map(_gate, story.gates)])
+    return joined([tag("p", said), _ruling(story.gates), *map(_gate, story.gates)])
+
+
+def _ruling(of: Sequence[GateVerdict]) -> Html:
+    """A column per gate, found by its place: one run may have come to the gate twice."""
+    names = list(dict.fromkeys(rule.name for gate in of for rule in gate.rules))
+    by = [{rule.name: rule for rule in gate.rules} for gate in of]
+    rows = [[name, *(_ruled(rules.get(name)) for rules in by)] for name in names]
+    decided = ["decision", *(_badge(gate.decision == "registered", "registered", gate.decision) for gate in of)]
+    return _matrix("Each rule's answer for each model", "rule", [*map(_model, of)], [*rows, decided], most=5, looks="rules")
+
+
+def _model(gate: GateVerdict) -> Html:
+    known = gate.decision == "registered"
+    return joined([gate.model, tag("span", "" if known else gate.decision, class_="by")])
+
+
+def _matrix(caption: str, corner: str, columns: Sequence[str], rows: Sequence[Sequence[str]], most: int, looks: str = "") -> Html:
+    """As many tables below each other as it takes to show every column without scrolling, about as wide as each other.
+
+    A row without an answer for any of a table's columns is left out of it.
+    """
+    tables = -(-len(columns) // most)
+    width = -(-len(columns) // tables)
+    starts = range(0, len(columns), width)
+    parts = [
+        table(
+            caption if not start else f"{caption}, continued",
+            (corner, *columns[start : start + width]),
+            ([row[0], *cells] for row in rows if any(cells := row[1 + start : 1 + start + width])),
+        )
+        for start in starts
+    ]
+    return tag("div", *parts, class_=f"matrix {looks}".rstrip())
 
 
 def months(story: Story) -> Html:
     if not story.months:
         return not_yet("nothing has been predicted")
-    said = "Each window as it was scored first, in production. "
+    said = f"Each {story.window} as it was scored first, in production, and as it was judged first once its outcomes were known. "
     if any(month.again for month in story.months):
-        said += (
-            "Where a later version scored it again, that stands apart: it came after the fact and changes nothing of the first."
-        )
-    drawing = charts.months(story.months, story.outcome, story.retrains)
-    told = [f"{one.challenger} was trained to follow {one.champion} because of {one.sentence}." for one in story.retrains]
+        said += "Where it was scored again, that stands apart: it came after the fact and changes nothing of the first."
+    drawing = charts.months(story.months, story.outcome, [one for one in story.retrains if one.came == "registered"])
     judged = any(said.monitor != COST for said in story.verdicts)
-    why = (tag("p", _unbroken(sentence)) for sentence in told or (["No retraining was started."] if judged else []))
-    return joined([tag("p", said), drawing, _scored(story), *why])
+    told = [_followed_by(one) for one in story.retrains] or (["No retraining was started."] if judged else [])
+    return joined([tag("p", said), drawing, _scored(story), *(tag("p", _unbroken(sentence)) for sentence in told)])
+
+
+def _followed_by(one: Retrain) -> str:
+    because = f"Because of {one.sentence}, "
+    match one.came:
+        case "registered":
+            return f"{one.challenger} was trained to follow {one.champion} because of {one.sentence}."
+        case "known":
+            return f"{because}a retraining was started, and what it learned was {one.challenger} again: no version was added."
+        case "refused":
+            return f"{because}a retraining was started, and the gate refused what it learned ({one.run})."
+        case "nothing":
+            return f"{because}{one.pipeline} was started ({one.run}); no model of it has come to the gate."
+        case _:
+            assert_never(one.came)
 
 
 def _scored(story: Story) -> Html:
     rows = [line for month in story.months for line in _month(month)]
-    heads = ("window", story.things, f"{story.outcome}, of those known", "scored by", "AUC")
-    return table("Every window and who scored it", heads, rows, (1, 2, 4))
+    heads = (story.window, story.things, f"{story.outcome}, of those known", "scored by", "AUC")
+    return table(f"Every {story.window} and who scored it", heads, rows, (1, 2, 4))
 
 
 def _month(of: Month) -> Iterator[list[str]]:
-    share = "not yet" if of.share is None else f"{of.share * 100:.1f} %"
-    yield [of.window, f"{of.rows:,}", share, of.model, _auc(of.auc)]
+    share = "not yet" if of.share is None else _percent(of.share)
+    yield [of.window, f"{of.rows:,}", share, _whole(of.model), _auc(of.auc)]
     for later in of.again:
-        yield [f"{of.window} with {later.model}", "the same", "", f"{later.model}, afterwards", _auc(later.auc)]
+        known = "the same" if later.known is None else f"{later.known:,} known"
+        yield [f"{of.window}, again", known, _share_again(later), _whole(later.model), _auc(later.auc)]
+
+
+def _share_again(later: Again) -> str:
+    if later.share is not None:
+        return _percent(later.share)
+    return "not yet" if later.auc is None else "the same"
+
+
+def _whole(name: str) -> Html:
+    """A name that no line break divides."""
+    return tag("span", name, class_="whole")
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
 
 
 def _auc(value: float | None) -> str:
     return "not yet" if value is None else f"{value:.3f}"
 
 
+def _phrase(said: str) -> Html:
+    """Words that keep a width at which they can be read."""
+    return tag("span", said, class_="phrase") if said else Html("")
+
+
 def verdicts(story: Story) -> Html:
     if not story.verdicts:
         return not_yet("no window has been checked")
-    columns = list(dict.fromkeys((said.window, said.model, said.again) for said in story.verdicts))
+    columns = list(dict.fromkeys((said.window, said.model, said.again, said.time) for said in story.verdicts))
     known = {said.monitor for said in story.verdicts}
     monitors = [name for name in MONITORS if name in known] + sorted(known - set(MONITORS))
-    by = {(said.monitor, said.window, said.model): said for said in story.verdicts}
-    rows = [[name, *(_answer(by.get((name, window, model))) for window, model, _ in columns)] for name in monitors]
-    heads = ("monitor", *(_column(*column) for column in columns))
-    matrix = tag("div", table("Each monitor's answer for each window, and the version it is about", heads, rows), class_="matrix")
+    by = {(said.monitor, said.window, said.model, said.time): said for said in story.verdicts}
+    rows = [
+        [name, *(_answer(by.get((name, window, model, time)), time) for window, model, _, time in columns)] for name in monitors
+    ]
+    heads = [_column(*column) for column in columns]
+    matrix = _matrix("Each monitor's answer for each window, and the version it is about", "monitor", heads, rows, most=7)
     alarms = [said for said in story.verdicts if said.verdict == "violation"]
     open_ = [said for said in story.verdicts if said.verdict in ("cannot say", "not checked")]
     return joined([matrix, _sentences("violation", alarms), _sentences("open answer", open_)])
 
 
-def _column(window: str, model: str, again: bool) -> Html:
-    return joined([window, tag("span", f"{model}, afterwards" if again else model, class_="by")])
+def _column(window: str, model: str, again: bool, time: int) -> Html:
+    return joined([window, tag("span", _of(model, again, time), class_="by")])
+
+
+def _of(model: str, again: bool, time: int) -> str:
+    """Whose answer it is, and whether it was the first about the window."""
+    if time > 1:
+        return f"{model}, again" if time == 2 else f"{model}, time {time}"
+    return f"{model}, afterwards" if again else model
 
 
 def kept(story: Story) -> Html:
     if not story.kept:
         return not_yet("no second model has been compared with the first")
     rows = [_compared(of, story.things) for of in story.kept]
-    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "the new one is")
+    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "result")
     said = "Each pair judged the same rows. A difference whose interval holds zero may be luck."
     return joined([tag("p", said), table("AUC of a new version and of the one before", heads, rows, (3, 4, 5))])
 
@@ -161,19 +268,32 @@ def approvals(story: Story) -> Html:
     if not story.approvals:
         return not_yet("nobody has decided anything")
     humans = sum(act.by_human for act in story.approvals)
-    said = f"{humans} of these decisions {'was' if humans == 1 else 'were'} taken by people; the others followed by rule. "
+    said = f"{_taken(humans, len(story.approvals))} "
     said += "“local-self” means: by a token of one's own, on a machine whose owner could hold both tokens."
-    heads = ("what", "decision", "by", "how that was proven", "when", "comment")
+    heads = ("what", "decision", "by", "proven by", "when", "comment")
     return joined([tag("p", said), table("Decisions as the journal holds them", heads, map(_approval, story.approvals))])
+
+
+def _taken(humans: int, all_: int) -> str:
+    by_rule = all_ - humans
+    if not humans:
+        return "None of these decisions was taken by a person; they followed by rule."
+    who = "was taken by a person" if humans == 1 else "were taken by people"
+    if not by_rule:
+        return f"This decision {who}." if humans == 1 else f"All {spelled(humans)} decisions {who}."
+    others = "the other followed" if by_rule == 1 else "the others followed"
+    return f"{spelled(humans).capitalize()} of these decisions {who}; {others} by rule."
 
 
 def costs(story: Story) -> Html:
     if not story.costs:
         return not_yet("nothing has been measured")
-    rows = [[c.what, f"{c.cpu_s:,.1f}", f"{c.gb_s:,.1f}", _eur(c.eur)] for c in story.costs]
     priced = [c.eur for c in story.costs if c.eur is not None]
+    eur = sum(priced) if len(priced) == len(story.costs) else None
+    digits = _digits(max(priced, default=0.0) if eur is None else eur)
+    rows = [[c.what, f"{c.cpu_s:,.1f}", f"{c.gb_s:,.1f}", _eur(c.eur, digits)] for c in story.costs]
     total = ["in all", f"{sum(c.cpu_s for c in story.costs):,.1f}", f"{sum(c.gb_s for c in story.costs):,.1f}"]
-    sums = [*total, _eur(sum(priced) if len(priced) == len(story.costs) else None)]
+    sums = [*total, _eur(eur, digits)]
     heads = ("work", "CPU-seconds", "GB-seconds", "EUR")
     return table("Measured use, priced by the project's price file", heads, [*rows, sums], (1, 2, 3))
 
@@ -183,7 +303,8 @@ def proof(story: Story) -> Html:
         return not_yet("the journal has no signed head")
     of = story.proof
     said = "Each fact carries the hash of the one before. Whoever holds this head can tell whether anything up to it was changed."
-    rows = [("signed head", tag("code", of.head_hash)), ("fact number", f"{of.seq:,}")]
+    head = "signed head" if of.signed else "head, not signed here"
+    rows = [(head, tag("code", of.head_hash)), ("fact number", f"{of.seq:,}")]
     rows += [("public key", tag("code", of.public_key)), ("rebuild", of.rebuild or "not yet: no model has been rebuilt")]
     pairs = (part for name, value in rows for part in (tag("dt", name), tag("dd", value)))
     how = tag("p", "Anybody with the project may repeat these; this is what they printed when the page was made:")
@@ -199,8 +320,8 @@ def _check(of: Checked) -> Html:
 def _gate(gate: GateVerdict) -> Html:
     """What was measured, in words: the broken rules first."""
     rules = sorted(gate.rules, key=lambda rule: rule.passed)
-    items = (tag("li", _ruled(rule), " ", tag("b", f"{rule.name}. "), rule.said) for rule in rules)
-    head = tag("summary", f"{gate.model}, what was measured{' (it was registered)' if gate.passed else ''}. {gate.note}")
+    items = (tag("li", _ruled(rule), " ", tag("b", f"{rule.name}: " if rule.said else rule.name), rule.said) for rule in rules)
+    head = tag("summary", f"{gate.model}, what was measured ({gate.decision}). {gate.note}")
     opened = None if gate.passed else ""
     return tag("details", head, tag("ul", *items, class_="said"), open=opened)
 
@@ -209,7 +330,7 @@ def _ruled(rule: Rule | None) -> Html:
     if rule is None:
         return Html("")
     if rule.passed and not rule.checked:
-        return joined([charts.mark("not checked"), "nothing to compare"])
+        return tag("span", charts.mark("not checked"), "nothing to compare", class_="loose")
     return _badge(rule.passed, "passed", "broken")
 
 
@@ -217,8 +338,8 @@ def _compared(of: Kept, things: str) -> list[str]:
     aucs = (f"{of.new_auc:.3f}", f"{of.old_auc:.3f}", f"{of.new_auc - of.old_auc:+.3f}")
     return [
         of.new,
-        of.old,
-        f"{of.rows:,} {things}, {of.on}",
+        _whole(of.old),
+        _phrase(f"{of.rows:,} {things}, {of.on}"),
         *aucs,
         f"{of.low:+.3f}\u00a0to\u00a0{of.high:+.3f}",
         _clear(of.low, of.high),
@@ -228,14 +349,18 @@ def _compared(of: Kept, things: str) -> list[str]:
 def _clear(low: float, high: float) -> str:
     if low > 0:
         return "better"
-    return "worse" if high < 0 else "not clearly either"
+    return "worse" if high < 0 else "no clear difference"
 
 
 def _approval(act: Approval) -> list[str]:
-    return [act.subject, act.said, act.who if act.by_human else f"{act.who} (by rule)", act.assurance, act.at, act.comment]
+    who = act.who if act.by_human else f"{act.who} (by rule)"
+    return [act.subject, act.said, *map(_whole, (who, act.assurance, act.at)), _phrase(act.comment)]
 
 
-def _answer(said: Said | None) -> Html:
+def _answer(said: Said | None, time: int) -> Html:
+    """A monitor that has nothing new to say about a window when it is checked again leaves its word as it stands."""
+    if said is None and time > 1:
+        return tag("span", "as before", class_="soft")
     verdict = said.verdict if said else "not checked"
     return joined([charts.mark(verdict), verdict])
 
@@ -244,7 +369,12 @@ def _sentences(what: str, said: Sequence[Said]) -> Html:
     if not said:
         return Html("")
     items = (
-        tag("li", tag("b", f"{one.monitor}{f' ({one.model})' if one.model else ''}. "), _unbroken(one.sentence)) for one in said
+        tag(
+            "li",
+            tag("b", f"{one.monitor}{f' ({_of(one.model, one.again, one.time)})' if one.model else ''}: "),
+            _unbroken(one.sentence),
+        )
+        for one in said
     )
     named = f"{len(said)} {what}{'' if len(said) == 1 else 's'} in words"
     return tag("details", tag("summary", named), tag("ul", *items, class_="said"), open="")
@@ -268,10 +398,13 @@ def _fate(quarantined: bool) -> str:
     return "set aside" if quarantined else "kept and reported"
 
 
-def _dirt(clean: int) -> str:
-    further = "one further check" if clean == 1 else f"{clean} further checks"
-    return f"What the checks found; {further} found nothing" if clean else "What the checks found"
+def _digits(eur: float) -> int:
+    """Behind the point, alike in the whole column: cents, or what an amount below one needs for three figures."""
+    return 2 if not eur or eur >= 1 else 2 - floor(log10(eur))
 
 
-def _eur(eur: float | None) -> str:
-    return "no price" if eur is None else euros(eur).removesuffix(" EUR")
+def _eur(eur: float | None, digits: int) -> str:
+    if eur is None:
+        return "no price"
+    least = 10.0**-digits
+    return f"below {least:.{digits}f}" if 0 < eur < least / 2 else f"{eur:,.{digits}f}"

@@ -17,27 +17,31 @@ p { margin: .4rem 0 .8rem; max-width: 46rem; }
 .soft, .small { color: var(--soft); } .notyet { color: var(--soft); font-style: italic; }
 .wide { overflow-x: auto; margin: .8rem 0; } .wide:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-caption { text-align: left; color: var(--soft); padding-bottom: .35rem; font-size: .88rem; }
+caption { text-align: left; color: var(--soft); padding-bottom: .35rem; font-size: .96em; }
 th, td { text-align: left; vertical-align: top; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--rule); }
-thead th { color: var(--soft); font-weight: 600; font-size: .84rem; } tbody th { font-weight: 600; }
+thead th { color: var(--soft); font-weight: 600; font-size: .91em; } tbody th { font-weight: 600; }
 th.n, td.n { text-align: right; padding-right: 1.6rem; font-variant-numeric: tabular-nums; }
 .badge { white-space: nowrap; font-weight: 600; } .badge.good { color: var(--good); } .badge.bad { color: var(--bad); }
 .mark { width: 1em; height: 1em; vertical-align: -.12em; margin-right: .35em; }
 .mark.ok { fill: var(--good); } .mark.violation { fill: var(--bad); }
 .mark.cannot-say, .mark.not-checked { stroke: var(--soft); fill: none; }
-.matrix td, .matrix th { white-space: nowrap; } thead .by { display: block; font-weight: 400; }
+tbody th, td.n, .whole { white-space: nowrap; } .phrase { display: inline-block; min-width: 9.5rem; }
+.matrix table { table-layout: fixed; min-width: 54rem; } .matrix th { overflow-wrap: anywhere; white-space: normal; }
+.matrix th, .matrix td { padding-right: .6rem; } .matrix td { white-space: nowrap; } .matrix .loose { white-space: normal; }
+.matrix thead th:first-child { width: 11.5em; } .matrix.rules thead th:first-child { width: 21.5em; }
+thead .by { display: block; font-weight: 400; }
 .facts { list-style: none; margin: .8rem 0; padding: 0; display: grid; gap: .6rem;
   grid-template-columns: repeat(auto-fit, minmax(9.6rem, 1fr)); }
-.facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem .8rem; }
-.facts b { display: block; font-size: 1.35rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
-.facts span { color: var(--soft); font-size: .85rem; }
+.facts li { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: .5rem .75rem; }
+.facts b { display: block; white-space: nowrap; font-size: 1.3rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.facts span { display: block; color: var(--soft); font-size: .85rem; line-height: 1.4; }
 code, .mono { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; font-size: .88em; overflow-wrap: anywhere; }
 .proof { background: var(--panel); border: 1px solid var(--rule); border-radius: 10px; padding: 1.1rem 1.3rem; }
 .proof dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: .6rem 0; }
 .proof dt { color: var(--soft); } .proof dd { margin: 0; }
 .check .what { margin: .9rem 0 .2rem; }
 pre { margin: 0; padding: .6rem .8rem; background: var(--paper); border: 1px solid var(--rule); border-radius: 6px;
-  font: .84em/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+  font: .75em/1.55 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .5rem 1.2rem; margin: .4rem 0; }
 .row dt { color: var(--soft); font-size: .84rem; } .row dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--blue); } .said li { margin: .35rem 0; }
@@ -55,9 +59,9 @@ details { margin: .6rem 0; } summary { cursor: pointer; color: var(--blue); } .s
 .drawing .champion:not(.line) { fill: var(--blue); }
 .drawing .key { font-weight: 600; } .drawing .retrain { stroke: var(--orange); stroke-width: 1.5; stroke-dasharray: 4 4; }
 .drawing .retrained { fill: var(--orange); font-weight: 600; }
-footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
+footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; } footer span { margin-right: 1.1rem; }
 @media (max-width: 40rem) { main, header, footer { padding: 0 1rem; } .lead { font-size: 1.05rem; }
-  .said { padding-left: 1.2rem; }
+  .said { padding-left: 1.2rem; } .wide > table { min-width: 38rem; } .matrix .wide > table { min-width: 54rem; }
   .proof dl { grid-template-columns: 1fr; } .proof dd { margin-bottom: .5rem; } }
 @page { margin: 16mm 14mm; }
 @media print {
@@ -67,11 +71,13 @@ footer { color: var(--soft); font-size: .88rem; padding-bottom: 3rem; }
   th, td { padding: .25rem .6rem .25rem 0; } main, header, footer { max-width: none; padding: 0; } header { padding-top: 0; }
   footer { break-before: avoid; } footer p { margin: .2rem 0 0; }
   section { margin: 1rem 0; padding-top: .7rem; } h2 { break-after: avoid; } p { max-width: none; break-inside: avoid; }
-  .facts b { font-size: 12pt; } .facts span { font-size: 8pt; }
-  tr, svg, .wide, .facts, .check, .said li { break-inside: avoid; } .said { font-size: 9pt; } .said li { margin: .1rem 0; }
+  .facts { grid: auto / auto-flow 1fr; } .facts b { font-size: 12pt; } .facts span { font-size: 8pt; }
+  tr, svg, .wide, .facts, .row, .proof dl, .said li { break-inside: avoid; }
+  .said { font-size: 9pt; } .said li { margin: .1rem 0; }
+  .check .what { break-after: avoid; } pre { orphans: 5; widows: 5; box-decoration-break: clone; }
   .row { grid-template-columns: repeat(5, 1fr); gap: .2rem .8rem; }
-  p:has(+ .wide) { break-after: avoid; } .wide + p.small { break-before: avoid; }
-  .wide { overflow: visible; } .drawing { min-width: 0; }
+  p:has(+ .wide, + .row, + dl) { break-after: avoid; } .wide + p.small { break-before: avoid; }
+  .wide { overflow: visible; } .drawing, .matrix .wide > table { min-width: 0; }
   details::details-content { content-visibility: visible; block-size: auto; } summary { list-style: none; color: var(--ink); }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from werk import governance
-from werk.core.journal import Row
+from werk.core.journal import Head, Row
 from werk.core.nouns import ModelVersion, Usage, from_micros, utc_now
 from werk.core.platform import Platform
-from werk.monitoring import MONITORS, Prices
-from werk.monitoring.verdict import MODEL_QUALITY
+from werk.monitoring import Prices
 from werk.monitoring.words import percent
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.source_row import SourceRow, spoken
 from werk.pipelines.story.nouns import (
-    Again,
     Approval,
     Champion,
     Check,
     Checked,
     Cost,
     Followed,
-    GateVerdict,
     Kept,
     Landed,
     Link,
-    Month,
     Proof,
-    Retrain,
-    Rule,
     Rung,
-    Said,
     Stage,
     Story,
 )
+from werk.pipelines.story.numerals import counted
+from werk.pipelines.story.trainings import Training, gates, retrainings, trainings
+from werk.pipelines.story.windows import answers, months
 
 
 def tell(
@@ -47,8 +43,12 @@ def tell(
     row: SourceRow | None = None,
     prices: Prices | None = None,
     checks: tuple[Checked, ...] = (),
+    signed: Head | None = None,
 ) -> Story:
-    """What the journal says; a part of the loop that has not happened yet is left empty."""
+    """What the journal says; a part of the loop that has not happened yet is left empty.
+
+    `signed` is the newest head signed where the journal lies.
+    """
     plans = p.journal.rows("plans")
     goal = str(cast("Mapping[str, str]", plans[0]["plan"])["goal"]) if plans else ""
     return Story(
@@ -61,42 +61,51 @@ def tell(
         landed=tuple(map(_landed, p.journal.rows("tables", {"zone": "raw"}, order=("table",)))),
         champion=_champion(p),
         ladder=tuple(map(_rung, p.journal.rows("rungs", order=("place",)))),
-        gates=tuple(_gates(p)),
-        months=tuple(_months(p)),
-        retrains=tuple(_retrains(p)),
-        verdicts=tuple(_answers(p)),
+        gates=tuple(gates(p)),
+        months=tuple(months(p)),
+        retrains=tuple(retrainings(p)),
+        verdicts=tuple(answers(p)),
         kept=(*_at_the_gate(p), *_later(p)),
         prediction=_followed(followed, outcome, row) if followed else None,
         approvals=tuple(_decisions(p)),
         costs=_costs(p, prices),
-        proof=_proof(p, checks),
+        proof=_proof(p, checks, signed),
     )
 
 
 def _loop(p: Platform) -> tuple[Stage, ...]:
     """The loop as far as it went; a stage that has not happened says so."""
     tables = p.journal.rows("tables", {"zone": "raw"})
-    passed = sum(bool(row["passed"]) for row in _evaluations(p))
-    refused = len(_evaluations(p)) - passed
+    landed = f"{counted(len(tables), 'table')}, {counted(sum(_int(row['rows_in']) for row in tables), 'row')}"
+    judged = [training for training in trainings(p) if not training.erased]
     approved = len(p.journal.rows("approvals", {"action": "approved"}))
-    answers = [said for said in _answers(p) if not said.again]
-    alarms = sum(said.verdict == "violation" for said in answers)
-    windows, retrained = len({said.window for said in answers}), len(list(_retrains(p)))
     scores = sum(_int(row["rows"]) for row in p.journal.rows("predictions_written"))
+    watched = {said.window for said in answers(p)}
     return (
-        _stage("land", len(tables), f"{len(tables)} tables, {sum(_int(row['rows_in']) for row in tables):,} rows"),
-        _stage("check", len(tables), f"{sum(_int(row['quarantined']) for row in tables):,} rows set aside"),
-        _stage("train", refused + passed, f"{refused + passed} models"),
-        _stage("gate", refused + passed, f"{refused} refused, {passed} passed"),
+        _stage("land", len(tables), landed),
+        _stage("check", len(tables), f"{counted(sum(_int(row['quarantined']) for row in tables), 'row')} set aside"),
+        _stage("train", len(judged), counted(len(judged), "training")),
+        _stage("gate", len(judged), _at_the_gates(judged)),
         _stage("approve", approved, f"{approved} by a second actor"),
-        _stage("predict", scores, f"{scores:,} scores"),
-        _stage("monitor", windows, f"{windows} windows; violations: {alarms}; retrainings: {retrained}"),
+        _stage("predict", scores, counted(scores, "score")),
+        _stage("monitor", len(watched), f"{counted(len(watched), 'window')}; {_found(p)}"),
     )
 
 
-def _evaluations(p: Platform) -> list[Row]:
-    """Each model once, as the newest gate judged it, in the order in which they first came to one."""
-    return list({row["canonical_hash"]: row for row in p.journal.rows("evaluations", order=("seq",))}.values())
+def _at_the_gates(judged: Sequence[Training]) -> str:
+    """Adds up to the trainings."""
+    refused, made, known = (
+        sum(map(bool, which))
+        for which in ([not one.passed for one in judged], [one.version for one in judged], [one.known for one in judged])
+    )
+    idle = len(judged) - refused - made - known
+    more = [f"{known} known already"] * bool(known) + [f"{idle} not registered"] * bool(idle)
+    return ", ".join([f"{refused} refused", f"{made} registered", *more])
+
+
+def _found(p: Platform) -> str:
+    alarms = sum(said.verdict == "violation" for said in answers(p))
+    return f"violations: {alarms}; retrainings: {sum(one.came != 'nothing' for one in retrainings(p))}"
 
 
 def _stage(name: str, happened: int, said: str) -> Stage:
@@ -110,7 +119,7 @@ def _ending(goal: str) -> str:
 
 def _landed(row: Row) -> Landed:
     checks = cast("list[dict[str, Any]]", row["checks"])
-    found = tuple(Check(c["rule"], c["broken"], c["severity"] == "required") for c in checks if c["broken"])
+    found = tuple(Check(c["rule"], c["broken"], c["severity"] == "required") for c in checks)
     return Landed(str(row["table"]), _int(row["rows_in"]), _int(row["rows"]), _int(row["quarantined"]), found)
 
 
@@ -135,70 +144,6 @@ def _report(p: Platform, mv: ModelVersion) -> dict[str, Any]:
         key = str(row["report_key"])
         return cast("dict[str, Any]", json.loads(p.object_store.get([key])[key]))
     return {}
-
-
-def _gates(p: Platform) -> Iterator[GateVerdict]:
-    """Under the name of the version that each became; of refused ones there may be several."""
-    names = {row["canonical_hash"]: f"{row['model']}:{row['version']}" for row in p.journal.rows("versions", order=("-version",))}
-    refused = 0
-    for row in _evaluations(p):
-        refused += row["canonical_hash"] not in names
-        name = names.get(row["canonical_hash"], "a refused model" if refused == 1 else f"refused model {refused}")
-        rules = cast("list[dict[str, Any]]", row["rules"])
-        said = tuple(Rule(rule["rule"], rule["passed"], rule["sentence"], rule.get("value") is not None) for rule in rules)
-        yield GateVerdict(name, bool(row["passed"]), said, f"Run {row['run']}, model {str(row['canonical_hash'])[-12:]}.")
-
-
-def _months(p: Platform) -> Iterator[Month]:
-    """One window each, by the version that scored it first; later versions stand beside it."""
-    judged = {(str(row["window"]), str(row["version"])): row for row in p.journal.rows("monitors", {"monitor": MODEL_QUALITY})}
-    for window, versions in _scored(p).items():
-        (first, rows), *later = versions.items()
-        share, auc = _quality(judged.get((window, first)))
-        again = tuple(Again(f"{p.project.name}:{which}", _quality(judged.get((window, which)))[1]) for which, _ in later)
-        yield Month(window, rows, share, auc, f"{p.project.name}:{first}", again)
-
-
-def _scored(p: Platform) -> dict[str, dict[str, int]]:
-    """Per window the versions that scored it and how many rows, whoever came first first."""
-    found: dict[str, dict[str, int]] = {}
-    for row in p.journal.rows("predictions_written", {"model": p.project.name}, order=("version",)):
-        found.setdefault(str(row["window"]), {}).setdefault(str(row["model_version"]), _int(row["rows"]))
-    return dict(sorted(found.items()))
-
-
-def _quality(row: Row | None) -> tuple[float | None, float | None]:
-    """The share of outcomes and the AUC that the monitor of model quality measured."""
-    values = cast("dict[str, Any]", row["values"]) if row else {}
-    return values.get("label_share"), (values.get("auc") or {}).get("value")
-
-
-def _retrains(p: Platform) -> Iterator[Retrain]:
-    """Every training that a violation started and that became a version."""
-    facts = {fact.seq: fact for fact in p.journal.facts(kinds=("drift.detected",))}
-    newest = {row["run"]: row for row in p.journal.rows("firings", order=("fact",))}
-    for row in newest.values():
-        fact = facts.get(_int(row["fact"]))
-        made = p.journal.rows("versions", {"run": row["run"]})
-        if fact and fact.body and made:
-            body = cast("dict[str, Any]", fact.body)
-            yield Retrain(body["window"], body["sentence"], fact.subject, f"{made[0]['model']}:{made[0]['version']}")
-
-
-def _answers(p: Platform) -> Iterator[Said]:
-    """The newest answer per window, version and monitor, in the order in which the versions scored the window."""
-    rows = p.journal.rows("monitors", {"model": p.project.name, "monitor": list(MONITORS)})
-    of: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        of.setdefault((str(row["window"]), str(row["version"])), []).append(row)
-    for window, versions in _scored(p).items():
-        for at, version in enumerate(versions):
-            yield from (_said(row, again=at > 0) for row in of.get((window, version), ()))
-
-
-def _said(row: Row, *, again: bool) -> Said:
-    model = f"{row['model']}:{row['version']}"
-    return Said(str(row["monitor"]), str(row["window"]), cast("Any", row["verdict"]), str(row["sentence"]), model, again)
 
 
 def _at_the_gate(p: Platform) -> Iterator[Kept]:
@@ -298,11 +243,14 @@ def _cost(pipeline: str, used: list[tuple[str, Usage]], prices: Prices | None) -
     return Cost(f"{pipeline}, {runs} run{'' if runs == 1 else 's'}", cpu, gb, eur)
 
 
-def _proof(p: Platform, checks: tuple[Checked, ...]) -> Proof | None:
+def _proof(p: Platform, checks: tuple[Checked, ...], signed: Head | None) -> Proof | None:
     """None before anything was written."""
     head = p.journal.head()
     rebuilt = [f"{row['version']}: {row['outcome']}" for row in p.journal.rows("rebuilds")]
-    return Proof(head.hash, head.seq, p.key_store.public_key("werk").hex(), checks, ", ".join(rebuilt)) if head.seq else None
+    if not head.seq:
+        return None
+    key = p.key_store.public_key("werk").hex()
+    return Proof(head.hash, head.seq, key, checks, ", ".join(rebuilt), head == signed)
 
 
 def _int(value: object) -> int:
