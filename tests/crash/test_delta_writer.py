@@ -107,7 +107,7 @@ def test_killed_at_any_moment_it_leaves_whole_versions(tmp_path: Path, record_pr
         else:
             _holds_whole_versions(store, told)
         versions += len(told)
-        shutil.rmtree(lake)
+        shutil.rmtree(lake, ignore_errors=True)  # killed early, the writer has made none
     record_property("kills", KILLS)
     record_property("whole versions", versions)
 
