@@ -220,3 +220,28 @@ def test_a_check_that_would_prove_nothing_is_refused() -> None:
         leak_check(lambda frames, _: frames["e"], {"e": EVENTS}, [NOON + 9 * HOUR], BY_ROW)
     with pytest.raises(InputError, match="no row to build"):
         leak_check(lambda frames, _: frames["e"].clear(), {"e": EVENTS}, [NOON], BY_ROW)
+
+
+def test_every_type_of_column_survives_every_change() -> None:
+    times = pl.Series("t", TIMES)
+    columns = {
+        "t": times,
+        "ms": times.dt.cast_time_unit("ms"),
+        "naive": times.dt.replace_time_zone(None),
+        "there": times.dt.convert_time_zone("America/New_York"),
+        "day": times.dt.date(),
+        "clock": times.dt.time(),
+        "gap": times - NOON,
+        "kind": times.dt.to_string().cast(pl.Categorical),
+        "listed": times.reshape((-1, 1)).arr.to_list(),
+        "tiny": pl.Series([1] * 7, dtype=pl.Int8),
+        "price": pl.Series([1] * 7).cast(pl.Decimal(10, 2)),
+        "empty": pl.Series([None] * 7),
+    }
+    frame = pl.DataFrame(columns)
+    values = {name: pl.col("t") + HOUR for name in columns if name != "t"}
+    for known in (Known(pl.col("t")), Known(pl.col("t"), values), Known(values=values), Known(pl.col("ms"))):
+        for world in _worlds(frame, known):
+            assert world.table.schema == frame.schema
+            assert world.settled.equals(split(frame, known, NOON).settled)
+            assert world.table.filter(pl.col("t") <= NOON).height == 4
