@@ -40,8 +40,9 @@ def leak_check(
 
     Everything known by the cutoff, the moment itself included, stays as it is, in the same order. What comes later is
     changed in four ways, drawn by `seed`: removed (rows go, values are null); noise (values, and fractions and booleans of
-    later rows); added (up to 50,000 rows of a table, known and later ones, come again); moved in time (each row to a moment between
-    milliseconds and a month after the cutoff). Values are compared bit by bit; `(rows)` stands for rows that come or go.
+    later rows); added (up to 50,000 rows of a table, known and later ones, come again); moved in time (each row to a moment
+    between milliseconds and a month after the cutoff). Values are compared bit by bit; `(rows)` stands for rows that come
+    or go.
 
     It cannot see what `known` does not say: a table not in it, a value declared too early. Nor a leak that lies in known
     values already (a column overwritten later, the order of known rows), one that needs an entity without any row or a
