@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from flights.features import HOUR, KEY, LEAD, LEFT, TARGET, engineer, flights, scheduled
+from flights.features import DAY, HOUR, KEY, LEAD, LEFT, TARGET, engineer, flights, scheduled
 from werk.features import Tables
 from werk.features.leak import Frames, Known, leak_check
 
@@ -47,14 +47,22 @@ def dated(tables: Tables) -> dict[str, pl.DataFrame]:
 
 
 def leaks(frames: Frames, build: Engineer = engineer, cutoffs: Iterable[datetime] = CUTOFFS) -> list[str]:
-    """The features, of flights in the two hours up to each cutoff, that change with what was known only later."""
+    """The features that change with what was known only after a cutoff."""
+    return list(changes(frames, build, cutoffs))
+
+
+def changes(
+    frames: Frames, build: Engineer = engineer, cutoffs: Iterable[datetime] = CUTOFFS, seed: int = 0
+) -> dict[str, list[str]]:
+    """Each feature, of flights in the two hours up to each cutoff, that knew more: with what it changes."""
 
     def features(tables: Frames, cutoff: datetime) -> pl.DataFrame:
         held = Held(tables)
         near = pl.col("cutoff").is_between(cutoff - 2 * HOUR, cutoff, closed="right")
-        return build(flights(held).filter(near), held).sort(KEY).drop(TARGET)
+        rows = flights(held, (cutoff - DAY).date(), (cutoff + 2 * DAY).date()).filter(near)
+        return build(rows, held).sort(KEY).drop(TARGET)
 
-    return leak_check(features, frames, cutoffs, _known(frames))
+    return leak_check(features, frames, cutoffs, _known(frames), seed=seed)
 
 
 def _known(frames: Frames) -> dict[str, Known]:
