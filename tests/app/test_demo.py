@@ -62,7 +62,7 @@ class Terminal:
 
     def _read(self) -> bool:
         with suppress(OSError):  # the other side has closed
-            if select.select([self.screen], [], [], 60)[0]:
+            if self._asked.poll(60_000):
                 part = os.read(self.screen, 65536)
                 self.said += part.decode().replace("\r\n", "\n")
                 return bool(part)

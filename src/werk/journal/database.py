@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from werk.core.errors import Failed, InputError, Tampered, Transient, WerkError, disk_full
+from werk.journal import filelock
 from werk.journal.filelock import LOCK_FILES, WriteLock
 
 ADVISORY_LOCK = 0x7765726B  # "werk": one per database, as the chain is
@@ -246,7 +247,9 @@ class PostgresDatabase:
         _check_open(self)
         with _translated(self.engine), self.engine.connect() as connection, _committed(connection):
             if ordered:
-                cursor_of(connection).execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+                # A writer that is stopped in the middle would keep all others out: the server ends its transaction.
+                wait = f"SET LOCAL idle_in_transaction_session_timeout = '{round(filelock.WAIT_S * 1000)}ms'"
+                cursor_of(connection).execute(f"{wait}; SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
             yield connection
 
     def now(self, cursor: Cursor) -> int:

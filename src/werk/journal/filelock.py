@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from werk.core.errors import Failed
+from werk.core.errors import Failed, Transient
+
+WAIT_S = 60.0  # a write takes milliseconds: whoever holds the lock longer has been stopped
 
 if sys.platform == "win32":
     import msvcrt
@@ -104,22 +106,71 @@ class WriteLock:
     @contextmanager
     def _held_by_process(self) -> Iterator[None]:
         turn, main = self._fds = self._fds or self._opened()
-        _lock(turn)
         try:
-            _lock(main)
-        finally:
-            _unlock(turn)
+            self._take(turn)
+            self._take(main)
+        except BaseException:
+            self._forget()  # a thread may still wait for these very files, and would take the lock for nobody
+            raise
+        _unlock(turn)
         try:
             yield
         finally:
             _unlock(main)
 
+    def _take(self, fd: int) -> None:
+        try:
+            _try(fd)
+        except OSError:
+            if not _queued(fd).wait(WAIT_S):
+                raise _stuck(self._paths[-1]) from None
+
     def _opened(self) -> tuple[int, int]:
         turn, main = map(_open, self._paths)
         return turn, main
 
+    def _forget(self) -> None:
+        for fd in self._fds or ():
+            os.close(fd)
+        self._fds = None
+
     def close(self) -> None:
         with self._main:
-            for fd in self._fds or ():
-                os.close(fd)
-            self._fds = None
+            self._forget()
+
+
+def _queued(fd: int) -> threading.Event:
+    """Set when the lock is ours. The kernel keeps those who wait in line but lets none give up, so a thread waits.
+
+    It waits with a copy of the descriptor: once the original is closed too, whatever it still gets is let go at once.
+    """
+    copy, taken = os.dup(fd), threading.Event()
+
+    def wait() -> None:
+        _lock(copy)
+        os.close(copy)
+        taken.set()
+
+    threading.Thread(target=wait, name="werk-journal-lock", daemon=True).start()
+    return taken
+
+
+def _stuck(path: Path) -> Transient:
+    holder = _holder(path)
+    who = f"process {holder}" if holder else "another process"
+    hint = f"`kill -CONT {holder}` lets it go on, `kill -9 {holder}` ends it" if holder else "Find and end it"
+    return Transient(
+        f"The journal's lock {path} has been held by {who} for {WAIT_S:g} s: it seems to be stopped.",
+        code="journal-held",
+        hint=f"{hint}; of what it has not finished nothing stays.",
+    )
+
+
+def _holder(path: Path) -> str:
+    """The process that holds the lock, where the system tells."""
+    try:
+        told, inode = Path("/proc/locks").read_text(encoding="ascii"), path.stat().st_ino
+    except OSError:
+        return ""
+    held = [parts for parts in map(str.split, told.splitlines()) if parts[1] == "FLOCK"]
+    return next((parts[4] for parts in held if parts[5].endswith(f":{inode}")), "")
