@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,7 +142,7 @@ def test_where_all_are_being_answered_a_new_caller_is_told_to_come_again(deploye
 def test_what_is_never_sent_whole_is_ended_with_a_word(deployed: Path, begun: bytes) -> None:
     with serving(deployed, "--head-seconds", "1", "--request-seconds", "1") as server:
         words = server.said(begun)
-    assert words.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 "))  # 400: a parser that sees at once that it is none
+    assert words.startswith(b"HTTP/1.1 408 ")
     assert list(read_log(deployed / "predictions")) == []
 
 
@@ -160,13 +160,12 @@ def test_a_byte_now_and_then_does_not_keep_a_request_alive(deployed: Path) -> No
 def test_a_caller_that_takes_no_answer_is_cut_off(deployed: Path) -> None:
     """Asks more and more on one connection and never reads: the answers would wait for it forever."""
     with serving(deployed, "--request-seconds", "1", "--head-seconds", "1") as server, server.connected(timeout=1) as caller:
-        with pytest.raises(OSError):
-            began = time.monotonic()
+        rest, began = b"", time.monotonic()
+        with pytest.raises(ConnectionError):
             while time.monotonic() - began < 30:
-                try:
-                    caller.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t0ken\r\n\r\n" * 100)
-                except TimeoutError:
-                    time.sleep(0.2)
+                rest = rest or b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t0ken\r\n\r\n" * 100
+                with suppress(TimeoutError):
+                    rest = rest[caller.send(rest) :]
         assert server.alive() == 200
 
 

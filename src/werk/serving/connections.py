@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from werk.serving.asgi import Limits
 
 if sys.platform != "win32":
     import resource
-
-if TYPE_CHECKING:  # whichever parser is installed; uvicorn's protocols have the same attributes
-    from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
-else:
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol as Protocol
 
 _END = b"connection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n" + _END
@@ -58,8 +54,11 @@ class Door(ServerState):
         connection.end(_TOO_MANY)
 
 
-class Connection(Protocol):
-    """uvicorn's, with a clock: it starts with the connection, with a request's first byte and with an answer's last one."""
+class Connection(H11Protocol):
+    """uvicorn's, with a clock: it starts with the connection, with a request's first byte and with an answer's last one.
+
+    Always the one on h11, whatever is installed: with httptools requests that nobody takes the answers of pile up without end.
+    """
 
     def __init__(
         self, config: Config, server_state: Door, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
