@@ -48,7 +48,7 @@ def test_equality_at_the_boundary_passes(bound: dict[str, Any], passed: bool) ->
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), None, "0.9", True])
-@pytest.mark.parametrize("bound", [{"min": 0.1}, {"max": 2.0}])
+@pytest.mark.parametrize("bound", [{"min": 0.1}, {"max": 1.0}])
 def test_what_is_no_finite_number_fails_and_is_not_forgiven(value: object, bound: dict[str, float]) -> None:
     gate = {"metrics": {"auc": bound, "log_loss": {"max": 1.0}}, "allow_unchecked": True}
     for entry in (value, {"value": value}):
@@ -207,6 +207,14 @@ def test_challenger_is_not_worse_than_the_champion(rule: dict[str, Any], champio
         ("[slices.auc]\nmin = 0\nmin_rows = -3", "gate-malformed", "count"),
         ("[golden]\nleast = -1", "gate-malformed", "count"),
         ("[metrics.auc]\nmin=0\n[approval]\nassurance='odic'", "gate-assurance-unknown", "oidc"),
+        ("[metrics.auc]\nmin = -5", "gate-harmless", "let every model pass"),
+        ("[metrics.accuracy]\nmin = -0.1\nmax = 1.1", "gate-harmless", "metrics.accuracy"),
+        ("[slices.auc]\nmin = -1", "gate-harmless", "slices.auc"),
+        ("[metrics.brier]\nmax = 1.5", "gate-harmless", "metrics.brier"),
+        ("[calibration]\nmax = 2", "gate-harmless", "calibration"),
+        ("[golden]\nrequired = []\nleast = 0", "gate-harmless", "golden"),
+        ("[golden]\nrequired = true\nleast = 0", "gate-harmless", "golden"),
+        ("[behaviour]\nleast = 0", "gate-harmless", "behaviour"),
         ("[metrics.auc", "gate-malformed", "TOML"),
     ],
 )
@@ -215,6 +223,22 @@ def test_wrong_gate_file_is_named(tmp_path: Path, text: str, code: str, sentence
     with pytest.raises(InputError, match=sentence) as wrong:
         Gate.load(tmp_path / "gate.toml")
     assert wrong.value.code == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[metrics.auc]\nmin = 0",  # asks that it is there
+        "[metrics.brier]\nmax = 1",
+        "[metrics.auc]\nmin = -1\nmax = 0.9",
+        "[metrics.log_loss]\nmax = 5",
+        "[golden]\nrequired = ['storm']\nleast = 0",
+        "[golden]\nrequired = []",
+    ],
+)
+def test_a_rule_that_a_model_can_miss_is_one(text: str, tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text(text)
+    assert Gate.load(tmp_path / "gate.toml")
 
 
 def test_absent_gate_file_is_named(tmp_path: Path) -> None:

@@ -234,3 +234,14 @@ def test_two_thousand_malformed_requests_are_never_the_servers_fault(call: Any, 
     assert {status for status, _ in seen} <= {200, 400, 401, 403, 404, 405, 413, 415, 422}
     assert sum(status == 200 for status, _ in seen) > 50
     assert len(list(read_log(deployed / "predictions"))) == sum(count for _, count in seen)
+
+
+def test_a_full_server_still_says_that_it_lives(deployed: Path, call: Any) -> None:
+    call.app = App(deployed, limits=Limits(in_flight=0))
+    call.app.endpoints.refresh()
+    assert [call("GET", path).status for path in ("/healthz", "/v2/health/live", "/ping", "/metrics")] == [200, 200, 503, 503]
+    assert call("POST", "/invocations", GOOD).json()["code"] == "overloaded"
+
+
+def test_a_length_of_thousands_of_digits_is_too_large(call: Any) -> None:
+    assert call("POST", "/invocations", GOOD, headers={"content-length": "9" * 5000}).status == 413

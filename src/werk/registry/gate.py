@@ -127,6 +127,7 @@ class Gate:
 
 _RULES = ("metrics", "golden", "behaviour", "slices", "bias", "calibration", "champion", "latency")
 _SECTIONS = (*_RULES, "approval", "allow_unchecked")
+_UNIT = ("auc", "accuracy", "brier", "ece")  # none of them is ever below 0 or above 1
 
 
 def _read(path: Path) -> Table:
@@ -153,6 +154,8 @@ def _bound(metric: str, table: Table, where: str) -> Bound:
         raise _malformed(f"[{where}] has neither 'min' nor 'max'", "Say how low or high the metric may be.")
     if least is not None and most is not None and least > most:
         raise _malformed(f"[{where}] has a 'min' above its 'max'", "No value can pass: swap them.")
+    if metric in _UNIT and (least is None or least < 0) and (most is None or most > 1):
+        raise _harmless(f"[{where}]", f"'{metric}' lies between 0 and 1: set a bound that it can miss.")
     return Bound(metric, least, most, _on(table, where), _count(table, "min_rows", 0, where))
 
 
@@ -162,8 +165,12 @@ def _required(table: Table, section: str) -> Required | None:
         return None
     _check_keys(found, ("required", "least"), section)
     named, least = found.get("required", True), _count(found, "least", 1, section)
+    if isinstance(named, bool) and not named:
+        return None
+    if named in (True, []) and least == 0:
+        raise _harmless(f"[{section}] with 'least' 0", "Set 'least' to 1 or more, or name what must be there.")
     if isinstance(named, bool):
-        return Required((), least) if named else None
+        return Required((), least)
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         raise _malformed(f"'required' in [{section}] is neither true nor a list of names", 'Write required = true or ["a", "b"].')
     return Required(tuple(named), least)
@@ -250,6 +257,10 @@ def _flag(table: Table, key: str, default: bool, where: str) -> bool:
     if not isinstance(value, bool):
         raise _malformed(f"'{key}' in {where} is neither true nor false", f"Write {key} = true.")
     return value
+
+
+def _harmless(rule: str, hint: str) -> InputError:
+    return InputError(f"{rule} would let every model pass.", code="gate-harmless", hint=hint)
 
 
 def _malformed(what: str, hint: str) -> InputError:

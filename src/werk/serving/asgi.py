@@ -16,6 +16,7 @@ import orjson
 
 from werk.core.errors import InputError, Transient, WerkError, unknown
 from werk.serving.endpoint import Endpoints, Live
+from werk.serving.manifest import Manifest
 from werk.serving.metrics import Metrics
 from werk.serving.payloads import Request, inference, invocation, parse_json
 from werk.serving.prediction_log import FOLDER, PredictionLog
@@ -33,14 +34,33 @@ _STATUS = {
     "route-unknown": 404,
 }
 _WATCH_S = 0.1
-_INLINE_ROWS = 256  # above this a prediction would hold up other requests: it goes to a thread
+_INLINE_BYTES = 64 * 1024  # above this a request would hold up the others: it goes to a thread
+_LENGTH_DIGITS = 19
 _HEADER_IDS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """`connections` may be open at once, and never more than three quarters of the files that the process may open.
+
+    A caller has `head_s` seconds for a request's head, counted from its first byte or from connecting, and `request_s`
+    for the whole of it; as long for taking the answer. What the server itself needs in between is not counted.
+    """
+
     body_bytes: int = 4 * 1024 * 1024
     in_flight: int = 512
+    connections: int = 1024
+    head_s: float = 10
+    request_s: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """An answer that may be given once its lines are written."""
+
+    ids: list[str]
+    lines: bytes
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +164,15 @@ class App:
         await _send(send, answer)
 
     def _admitted(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Route:
+        if b"content-length" in headers and b"transfer-encoding" in headers:  # one in front may see another end: RFC 9112 6.1
+            raise Denied(400, "framing-refused", "The body's length is said in two ways.", "Send one of them.", _CLOSE)
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if name not in self._hosts:
             raise Denied(403, "host-refused", "This host name is not served here.", "Start the server with this host allowed.")
-        if self._in_flight > self._limits.in_flight:
-            raise Denied(503, "overloaded", "Too many requests at once.", "Try again.", ((b"retry-after", b"1"),))
         route = _route(scope["path"])
+        if self._in_flight > self._limits.in_flight and route.name != "live":
+            raise Denied(503, "overloaded", "Too many requests at once.", "Try again.", ((b"retry-after", b"1"),))
         if scope["method"] not in route.methods:
             allowed = ", ".join(route.methods)
             raise Denied(405, "method-refused", f"This path takes {allowed}.", f"Use {allowed}.", ((b"allow", allowed.encode()),))
@@ -219,23 +241,17 @@ class App:
         if route.name == "model-ready":
             return Answer(200, b'{"ready":true}')
         _check_content(headers)
-        body = parse_json(await _body(receive, headers, self._limits.body_bytes))
-        infers = route.name == "infer"
-        request = (inference if infers else invocation)(body, live.signature)
-        return await self._predicted(live, request, infers=infers)
+        body, infers = await _body(receive, headers, self._limits.body_bytes), route.name == "infer"
+        inline = len(body) <= _INLINE_BYTES
+        found = _predicted(live, body, infers) if inline else await asyncio.to_thread(_predicted, live, body, infers)
+        return self._given(live.manifest, found)
 
-    async def _predicted(self, live: Live, request: Request, *, infers: bool) -> Answer:
-        rows = live.signature.encode(request.columns, request.count)
-        inline = request.count <= _INLINE_ROWS
-        scores = live.scores(rows) if inline else await asyncio.to_thread(live.scores, rows)
-        ids = _new_ids(request.count)
-        manifest = live.manifest
-        self._kept(manifest.endpoint, _lines(live, request, scores, ids), request.count)
-        self.metrics.predictions[manifest.endpoint, manifest.model, manifest.version] += request.count
-        body = _inferred(live, request, scores, ids) if infers else {"predictions": scores, "prediction_ids": ids}
+    def _given(self, manifest: Manifest, found: Predicted) -> Answer:
+        self._kept(manifest.endpoint, found.lines, len(found.ids))
+        self.metrics.predictions[manifest.endpoint, manifest.model, manifest.version] += len(found.ids)
         version = f"{manifest.model}:{manifest.version}".encode()
-        shown = ",".join(ids[:_HEADER_IDS]).encode()
-        return Answer(200, orjson.dumps(body), ((b"x-werk-prediction-id", shown), (b"x-werk-model-version", version)))
+        shown = ",".join(found.ids[:_HEADER_IDS]).encode()
+        return Answer(200, found.body, ((b"x-werk-prediction-id", shown), (b"x-werk-model-version", version)))
 
     def _kept(self, endpoint: str, lines: bytes, count: int) -> None:
         """An answer that could not be followed later is not given."""
@@ -260,6 +276,7 @@ class App:
 
 
 _OPEN = frozenset({"live", "ready"})
+_CLOSE = ((b"connection", b"close"),)
 _FIXED = {
     "/v2": Route("server", ("GET", "HEAD")),
     "/v2/health/live": Route("live", ("GET", "HEAD")),
@@ -312,6 +329,8 @@ def _check_content(headers: Mapping[bytes, bytes]) -> None:
 async def _body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     announced = headers.get(b"content-length", b"0")
     parts: list[bytes] = []
+    if len(announced) > _LENGTH_DIGITS:
+        raise Denied(413, "body-too-large", f"The body is larger than {limit} bytes.", "Send fewer rows at once.")
     size, more = (int(announced) if announced.isdigit() else 0), True
     got = 0
     while more:
@@ -326,6 +345,14 @@ async def _body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) ->
     if got > limit:
         raise Denied(413, "body-too-large", f"The body is larger than {limit} bytes.", "Send fewer rows at once.")
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _predicted(live: Live, data: bytes, infers: bool) -> Predicted:
+    request = (inference if infers else invocation)(parse_json(data), live.signature)
+    scores = live.scores(live.signature.encode(request.columns, request.count))
+    ids = _new_ids(request.count)
+    body = _inferred(live, request, scores, ids) if infers else {"predictions": scores, "prediction_ids": ids}
+    return Predicted(ids, _lines(live, request, scores, ids), orjson.dumps(body))
 
 
 def _new_ids(count: int) -> list[str]:

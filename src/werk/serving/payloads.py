@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ def invocation(body: dict[str, Any], signature: Signature) -> Request:
     """Rows of an MLflow request: exactly one of dataframe_split, dataframe_records, instances, inputs."""
     present = [name for name in _INVOCATIONS if name in body]
     if len(present) != 1:
-        said = f"has {' and '.join(present)}" if present else f"has {', '.join(map(repr, list(body)[:5])) or 'nothing'}"
+        named = ", ".join(repr(name[:80]) for name in list(body)[:5]) or "nothing"
+        said = f"has {' and '.join(present) or named}"
         raise InputError(f"The body {said[:200]}.", code="payload-shape", hint=f"Send exactly one of {', '.join(_INVOCATIONS)}.")
     return _limited(_INVOCATIONS[present[0]](body[present[0]], signature))
 
@@ -63,6 +65,7 @@ def inference(body: dict[str, Any], signature: Signature) -> Request:
     if asked is not None and not (isinstance(asked, str) and len(asked) <= _LIMIT_ID):
         raise _shape(f"'id' must be text of at most {_LIMIT_ID} characters.")
     _check_plain(body)
+    signature.check_width(len(tensors), "tensors")
     only, outputs = tensors[0], _outputs(body.get("outputs"))
     if len(tensors) == 1 and only.get("name") not in signature.features and _rank(only) == 2:
         data = _tensor(only, signature)
@@ -87,18 +90,25 @@ def _outputs(asked: object) -> tuple[str, ...]:
         return OUTPUTS
     if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
         raise _shape("'outputs' must be a list of objects with a 'name'.")
-    for one in asked:
+    for one in asked[: len(OUTPUTS) + 1]:  # among one more than there are, one is strange or there twice
         _check_plain(one)
         if one.get("name") not in OUTPUTS:
-            raise unknown("output", str(one.get("name"))[:80], OUTPUTS, code="output-unknown")
-    _check_once([one["name"] for one in asked])
+            raise unknown("output", _word(one.get("name")), OUTPUTS, code="output-unknown")
+    _check_once([one["name"] for one in asked[: len(OUTPUTS) + 1]])
     return tuple(one["name"] for one in asked) or OUTPUTS
 
 
 def _check_once(names: Sequence[str]) -> None:
-    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
-    if twice is not None:
-        raise _shape(f"'{twice[:80]}' is there more than once.")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise _shape(f"'{name[:80]}' is there more than once.")
+        seen.add(name)
+
+
+def _word(value: object) -> str:
+    """What was said where one of a few words must stand, short enough to be compared with them."""
+    return value[:80] if isinstance(value, str) else shown(value)
 
 
 def _rank(tensor: dict[str, Any]) -> int:
@@ -123,13 +133,14 @@ def _column(tensor: dict[str, Any], signature: Signature) -> list[object]:
 def _tensor(tensor: dict[str, Any], signature: Signature) -> list[object]:
     name, kind, shape, data = _name(tensor), tensor.get("datatype"), tensor.get("shape"), tensor.get("data")
     if not isinstance(kind, str) or kind not in DATATYPES:
-        raise unknown("datatype", str(kind)[:80], DATATYPES, code="datatype-unknown")
+        raise unknown("datatype", _word(kind), DATATYPES, code="datatype-unknown")
     if not isinstance(shape, list) or not 1 <= len(shape) <= 2 or not all(type(n) is int and n >= 0 for n in shape):
         raise _shape(f"Tensor '{name[:80]}' needs a 'shape' of one or two whole numbers.")
     if not isinstance(data, list):
         raise _shape(f"Tensor '{name[:80]}' needs its 'data' as a JSON list.")
     _check_plain(tensor)
     flat = _flat(name, data, shape)
+    _check_count(shape[0])
     _check_kind(name, kind, signature)
     return _typed(name, kind, flat)
 
@@ -148,7 +159,7 @@ def _flat(name: str, data: list[Any], shape: list[int]) -> list[object]:
 def _check_kind(name: str, kind: str, signature: Signature) -> None:
     wants_text = name in signature.codes
     fits = kind in ("BYTES", "BOOL", *_WHOLE) if wants_text else kind != "BYTES"
-    if name in signature.features and not fits:
+    if not fits and name in signature.features:
         wanted = "BYTES" if wants_text else "FP64"
         raise InputError(f"Feature '{name}' takes {wanted}, not {kind}.", code="feature-type", hint=f"Send it as {wanted}.")
 
@@ -196,6 +207,7 @@ def _split(value: object, signature: Signature) -> Request:
     if not isinstance(value, dict) or not isinstance(value.get("columns"), list) or not isinstance(value.get("data"), list):
         raise _shape("'dataframe_split' needs the lists 'columns' and 'data'.")
     names = value["columns"]
+    signature.check_width(len(names), "columns")
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise _shape("The names in 'columns' must be text, each once.")
     return _from_lists(names, value["data"])
@@ -204,7 +216,9 @@ def _split(value: object, signature: Signature) -> Request:
 def _records(value: object, signature: Signature) -> Request:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise _shape("'dataframe_records' must be a list of objects.")
+    _check_count(len(value))
     names = value[0].keys() if value else signature.features
+    signature.check_width(len(names), "fields")
     for at, row in enumerate(value):
         if row.keys() != names:
             raise _uneven(at, names ^ row.keys())
@@ -226,6 +240,7 @@ def _inputs(value: object, signature: Signature) -> Request:
         return _records([value], signature)
     if not all(isinstance(column, list) for column in value.values()):
         raise _shape("'inputs' must hold one list a feature.")
+    signature.check_width(len(value), "columns")
     return _from_columns(value)
 
 
@@ -240,6 +255,7 @@ _INVOCATIONS: dict[str, Callable[[object, Signature], Request]] = {
 def _from_lists(
     names: list[str], rows: Sequence[object], asked: str | None = None, outputs: tuple[str, ...] = OUTPUTS
 ) -> Request:
+    _check_count(len(rows))
     for at, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             said = f"{len(row)} values" if isinstance(row, list) else "no list"
@@ -258,17 +274,23 @@ def _from_columns(columns: dict[str, list[object]], asked: str | None = None, ou
 def _limited(request: Request) -> Request:
     if request.count == 0:
         raise _shape("The request has no rows.")
-    if request.count > _LIMIT_ROWS:
-        raise InputError(
-            f"{request.count} rows are more than one request may hold.",
-            code="rows-too-many",
-            hint=f"Send at most {_LIMIT_ROWS} at once, or score the table as a batch.",
-        )
+    _check_count(request.count)
     return request
 
 
+def _check_count(rows: int) -> None:
+    """Asked before the rows are gone through."""
+    if rows > _LIMIT_ROWS:
+        raise InputError(
+            f"{rows} rows are more than one request may hold.",
+            code="rows-too-many",
+            hint=f"Send at most {_LIMIT_ROWS} at once, or score the table as a batch.",
+        )
+
+
 def _uneven(at: int, names: set[str]) -> InputError:
-    return _shape(f"Row {at} has other fields than row 0: {', '.join(sorted(names))[:200]}.")
+    named = ", ".join(name[:80] for name in heapq.nsmallest(5, names))
+    return _shape(f"Row {at} has other fields than row 0: {named}.")
 
 
 def _shape(message: str) -> InputError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import secrets
@@ -16,6 +18,7 @@ from werk.core.errors import Tampered, Transient
 
 FOLDER = "predictions"  # in the folder that the server answers from
 SEGMENT_BYTES = 64 * 1024 * 1024
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _ID = re.compile(r"prd_[0-9a-f]{20}")
 
 
@@ -24,8 +27,8 @@ class PredictionLog:
 
     1. When `append` returns, the lines are with the operating system: they survive kill -9 of the process (not a power
        cut: there is no fsync per request).
-    2. A short write is taken back and never continued: its segment is left and all lines go to a fresh one.
-    3. When nothing can be written `append` raises `Transient`, and the caller must not acknowledge.
+    2. A short write is taken back; where that fails, its segment is never continued.
+    3. When nothing can be written `append` raises `Transient`, and the caller must not acknowledge. It leaves no file.
     """
 
     def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -35,15 +38,11 @@ class PredictionLog:
         self._size = 0
 
     def append(self, lines: bytes) -> None:
-        for _attempt in (1, 2):
-            try:
-                if self._file is None or self._size + len(lines) > self._segment_bytes:
-                    self._next_segment()
-                if self._written(lines):
-                    return
-            except OSError:
-                pass
-            self.close()
+        try:
+            if self._continued(lines) or self._begun(lines):
+                return
+        except OSError:
+            pass
         raise Transient("The prediction log cannot be written.", code="log-unavailable", hint="Check the disk's free space.")
 
     def close(self) -> None:
@@ -51,20 +50,45 @@ class PredictionLog:
             os.close(self._file)
             self._file = None
 
-    def _written(self, lines: bytes) -> bool:
-        assert self._file is not None
-        if os.write(self._file, lines) != len(lines):
-            os.ftruncate(self._file, self._size)  # whole lines that fitted would be there a second time
+    def _continued(self, lines: bytes) -> bool:
+        """False where a fresh segment may do: this one is full, or as large as a file may be."""
+        if self._file is None or self._size + len(lines) > self._segment_bytes:
             return False
-        self._size += len(lines)
-        return True
+        try:
+            fitted = os.write(self._file, lines) == len(lines)
+        except OSError as failed:
+            if failed.errno in _DISK_FULL:
+                raise  # no other file would fit either
+            return False
+        if fitted:
+            self._size += len(lines)
+        else:
+            self._taken_back()
+        return fitted
 
-    def _next_segment(self) -> None:
-        self.close()
+    def _taken_back(self) -> None:
+        assert self._file is not None
+        try:
+            os.ftruncate(self._file, self._size)  # whole lines that fitted would be there a second time
+        except OSError:
+            self.close()
+
+    def _begun(self, lines: bytes) -> bool:
+        """A fresh segment, which follows the one before only when the lines fit."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
-        self._file = os.open(self._directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        self._size = 0
+        path = self._directory / f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        fitted = False
+        try:
+            fitted = os.write(file, lines) == len(lines)
+        finally:
+            if not fitted:
+                os.close(file)
+                path.unlink()
+        if fitted:
+            self.close()
+            self._file, self._size = file, len(lines)
+        return fitted
 
 
 def read_log(directory: Path) -> Iterator[dict[str, Any]]:
@@ -76,7 +100,7 @@ def read_log(directory: Path) -> Iterator[dict[str, Any]]:
 def whole_lines(directory: Path) -> Iterator[tuple[str, bytes]]:
     """Each segment's name and its lines so far, for a copy while servers go on answering; a torn last line is left out."""
     for segment in sorted(directory.glob("*.jsonl")):
-        text = segment.read_bytes()
+        text = _text(segment)
         yield segment.name, text[: text.rfind(b"\n") + 1]
 
 
@@ -99,7 +123,7 @@ def find(directory: Path, id: str) -> dict[str, Any] | None:
 def _holding(segment: Path, id: str) -> Iterator[bytes]:
     """Whole lines that begin with the id: within a line a caller's own text may look the same."""
     rare, start = id.removeprefix("prd_").encode(), b'{"id":"prd_'  # what no other line has is searched for fastest
-    text = segment.read_bytes()
+    text = _text(segment)
     at = text.find(rare)
     while at >= 0:
         begin, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
@@ -120,9 +144,14 @@ def _damaged(message: str) -> Tampered:
     return Tampered(message, code="log-damaged", hint="Restore it from a backup.")
 
 
+def _text(segment: Path) -> bytes:
+    try:
+        return segment.read_bytes()
+    except FileNotFoundError:
+        return b""  # a server has just taken it away again, because nothing could be written
+
+
 def _lines(segment: Path) -> Iterator[dict[str, Any]]:
-    with segment.open("rb") as file:
-        for at, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return
+    for at, line in enumerate(io.BytesIO(_text(segment)), start=1):
+        if line.endswith(b"\n"):
             yield _parsed(line, f"Line {at} of {segment.name} is not what the server wrote.")

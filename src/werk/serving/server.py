@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import errno
 import gc
@@ -15,8 +16,11 @@ from pathlib import Path
 import uvicorn
 
 from werk.core.errors import InputError, WerkError
-from werk.serving.asgi import LOCAL_HOSTS, App
+from werk.serving.asgi import LOCAL_HOSTS, App, Limits
+from werk.serving.connections import Connection, Door
 
+_QUEUE = 2048  # connections that the system holds until they are accepted
+_TICKS = 10  # of uvicorn's, a second
 # LightGBM imports these at load time only for its estimator classes: a server of boosters saves half its memory without.
 _UNUSED = ("sklearn", "pandas", "matplotlib", "graphviz", "pyarrow", "dask")
 
@@ -29,15 +33,20 @@ def serve(
     *,
     hosts: Sequence[str] = (),
     require_token: bool = True,
+    limits: Limits | None = None,
 ) -> None:
     """Block until SIGTERM or Ctrl-C, then finish the requests under way. Port 0 takes a free one.
 
     `on_ready` gets the URL once every deployed model is loaded and warm. `hosts` are further host names callers may use.
     """
+    held = limits or Limits()
+    door = Door(held)
     with contextlib.closing(_bound(host, port)) as listener:
-        app = App(Path(directory), hosts=[*LOCAL_HOSTS, host, *hosts], require_token=require_token)
+        app = App(Path(directory), hosts=[*LOCAL_HOSTS, host, *hosts], require_token=require_token, limits=held)
         config = uvicorn.Config(
             app,
+            http=Connection,
+            backlog=door.backlog,
             access_log=False,
             log_level="warning",
             lifespan="on",
@@ -47,21 +56,29 @@ def serve(
             timeout_graceful_shutdown=10,
         )
         shown = f"[{host}]" if ":" in host else host
-        server = _Server(config, lambda: on_ready and on_ready(f"http://{shown}:{listener.getsockname()[1]}"))
+        server = _Server(config, door, lambda: on_ready and on_ready(f"http://{shown}:{listener.getsockname()[1]}"))
         with _quiet_signals(server):
             server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, on_ready: Callable[[], object]) -> None:
         super().__init__(config)
+        self.server_state = self._door = door
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_QUEUE)  # asyncio set it to what it accepts at once, which is fewer
         gc.collect()
         gc.freeze()  # the loaded models never become garbage: full collections need not walk them
         self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS == 0:
+            self._door.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
 
 @contextlib.contextmanager
@@ -92,7 +109,7 @@ def _bound(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)  # taken now, so that a second server is refused here and not after loading its models
+        listener.listen(_QUEUE)  # taken now, so that a second server is refused here and not after loading its models
     except OSError as refused:
         listener.close()
         raise _unusable(host, port, refused) from refused
@@ -114,20 +131,37 @@ def _unusable(host: str, port: int, refused: OSError) -> InputError:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    limits = Limits(connections=given.connections, head_s=given.head_seconds, request_s=given.request_seconds)
+    told = {"hosts": given.allow_host, "require_token": not given.no_token, "limits": limits}
+    try:
+        with _lighter():
+            serve(given.directory, given.host, given.port, _announce, **told)
+    except WerkError as wrong:
+        print(f"{wrong.message} {wrong.hint}".strip(), file=sys.stderr)
+        return wrong.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m werk.serving.server", description="Serve a directory of deployed models.")
+    usual = Limits()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--allow-host", action="append", default=[], help="a further host name callers may use")
     parser.add_argument("--no-token", action="store_true", help="answer anybody who reaches the port")
-    given = parser.parse_args(arguments)
-    try:
-        with _lighter():
-            serve(given.directory, given.host, given.port, _announce, hosts=given.allow_host, require_token=not given.no_token)
-    except WerkError as wrong:
-        print(f"{wrong.message} {wrong.hint}".strip(), file=sys.stderr)
-        return wrong.exit_code
-    return 0
+    parser.add_argument("--connections", type=_some, default=usual.connections, help="how many may be open at once")
+    parser.add_argument("--head-seconds", type=_some, default=usual.head_s, help="for a request's head")
+    parser.add_argument("--request-seconds", type=_some, default=usual.request_s, help="for a whole request or taking its answer")
+    return parser
+
+
+def _some(text: str) -> int:
+    """With less than one nobody could be answered."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ Columns = Mapping[str, Sequence[object]]
 _NUMBERS = frozenset({float, int, bool, type(None)})  # bool included: the batch path casts it the same way
 
 _PLAIN = _NUMBERS | {str}
+_LOOKED_AT = 200  # names compared for "did you mean": each takes some ten microseconds of everybody's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,22 @@ class Signature:
     features: tuple[str, ...]
     codes: Mapping[str, Mapping[str, float]]
     key: tuple[str, ...]
+    known: frozenset[str]
 
     @classmethod
     def of(cls, model: Model) -> Signature:
         codes = {name: {value: float(at) for at, value in enumerate(values)} for name, values in model.categories.items()}
-        return cls(model.features, codes, model.key)
+        return cls(model.features, codes, model.key, frozenset((*model.features, *model.key)))
+
+    def check_width(self, count: int, what: str) -> None:
+        """Far more names than the model has are refused unread; a few too many are read, so that the wrong one can be named."""
+        most = 2 * len(self.known) + 16
+        if count > most:
+            raise InputError(
+                f"{count} {what} are more than this model could take.",
+                code="columns-too-many",
+                hint=f"It takes {len(self.features)} features.",
+            )
 
     def encode(self, columns: Columns, count: int) -> NDArray[np.float64]:
         """The rows as the model was trained, bit for bit as the batch path has them; raises `InputError` naming the column."""
@@ -51,11 +63,11 @@ class Signature:
 
     def _check_names(self, columns: Collection[str]) -> None:
         absent = [name for name in self.features if name not in columns]
-        strange = [name for name in columns if name not in self.features and name not in self.key]
+        strange = [name for name in columns if name not in self.known]
         if not absent and not strange:
             return
         if strange:
-            near = difflib.get_close_matches(strange[0], absent or self.features, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(strange[0][:80], (absent or self.features)[:_LOOKED_AT], n=1, cutoff=0.5)
             did = f" Did you mean '{near[0]}'?" if near else ""
             raise InputError(
                 f"The model has no feature '{strange[0][:80]}'.{did}",
@@ -99,5 +111,5 @@ def shown(value: object) -> str:
     """A caller's value, short enough for a sentence."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
-    text = repr(value)
+    text = repr(value[:61] if isinstance(value, str) else value)
     return text if len(text) <= 60 else f"{text[:60]}..."
