@@ -600,3 +600,9 @@ def test_an_unfinished_folder_of_which_nobody_can_tell_is_named_and_left(place: 
     old.mkdir()
     assert f"if nobody is writing it: {old}" in place.werk("backup", str(tmp_path / "target"))
     assert old.is_dir()
+
+
+def test_a_link_in_the_project_is_left_out_and_named_so_that_the_backup_can_be_restored(place: Place, tmp_path: Path) -> None:
+    (place.root / "link.parquet").symlink_to("rows.parquet")
+    assert place.json("backup", str(tmp_path / "safe"))["left_out"] == ["link.parquet"]
+    assert not (elsewhere(tmp_path / "safe", tmp_path).root / "link.parquet").is_symlink()

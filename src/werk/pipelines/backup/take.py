@@ -36,7 +36,7 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """`left_out` are the project's files that no run keeps either; `missing` is what facts name and a vacuum has removed.
+    """`left_out` are the project's links and what no run keeps either; `missing` is what facts name and a vacuum has removed.
 
     `signer` is the fingerprint of the key that has signed.
     """
@@ -98,13 +98,14 @@ def take(p: Platform, log: SqlJournal, code: CodeTree, target: Path, *, keys: bo
         _objects(p, written)
         _code(p.project.root / CODE, written)
         checkout_code(p.project.root / CODE, code.tree, folder / "project")
+        left_out = (*code.left_out, *_without_links(folder / "project"))
         written.adopt(folder / "project")
         carried = keys and _key(p, written)
         place = (p.project.id, p.project.name, p.stage, log.id, head.seq, head.hash)
         about = About(*place, utc_now().isoformat(), tables, missing, written.files)
         public = p.key_store.public_key(KEY)
         seal(folder, about, p.key_store.sign(KEY, [manifest_of(about)])[0], public)
-    said = (len(written.files), written.size_bytes, carried, code.left_out, tuple(missing))
+    said = (len(written.files), written.size_bytes, carried, left_out, tuple(missing))
     return Taken(target, head, *said, sha256_hex(public))
 
 
@@ -127,6 +128,13 @@ def _check_target(project: Path, target: Path) -> None:
         raise InputError(f"{target} lies inside the project.", code="backup-inside", hint=hint)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is not empty.", code="backup-exists", hint="Name a new folder.")
+
+
+def _without_links(project: Path) -> Iterator[str]:
+    """Taken out and named, because a restore refuses every link; code trees keep them for a rebuild."""
+    for path in sorted(path for path in project.rglob("*") if path.is_symlink()):
+        path.unlink()
+        yield path.relative_to(project).as_posix()
 
 
 def _newest(then: Reader) -> dict[str, int]:
