@@ -1,5 +1,7 @@
 """A project is carried to a safe place while it works, and lives again from there; nothing damaged is taken for whole."""
 
+import base64
+import hashlib
 import json
 import os
 import random
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SEED = int(os.environ.get("WERK_SEED", "0")) or random.SystemRandom().randrange(10**6)
 KILLS = int(os.environ.get("WERK_KILLS", "6"))
@@ -118,8 +121,8 @@ class Place:
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Two landings, a model approved and deployed, predictions, and a run that failed half-way."""
-    place = Place(tmp_path_factory.mktemp("lived"))
-    place.root.mkdir()
+    place = Place(tmp_path_factory.mktemp("lived") / "here")
+    place.root.mkdir(parents=True)
     for name, text in {"werk.toml": TOML, "plan.toml": PLAN, "pipelines.py": PIPELINES}.items():
         (place.root / name).write_text(text)
     (place.root / "gate.toml").write_text("[metrics.auc]\nmin = 0.5\n")
@@ -144,9 +147,15 @@ def place(lived: Place, tmp_path: Path) -> Place:
     return Place(tmp_path / "here")
 
 
+@pytest.fixture(scope="module")
+def safe(lived: Place) -> Path:
+    lived.werk("backup", str(lived.folder.parent / "safe"))
+    return lived.folder.parent / "safe"
+
+
 @pytest.fixture
-def backup(place: Place, tmp_path: Path) -> Path:
-    place.werk("backup", str(tmp_path / "safe"))
+def backup(safe: Path, tmp_path: Path) -> Path:
+    shutil.copytree(safe, tmp_path / "safe")
     return tmp_path / "safe"
 
 
@@ -259,8 +268,6 @@ def test_a_damaged_backup_is_refused_in_a_sentence(backup: Path, tmp_path: Path,
 
 
 def test_a_name_that_leads_out_is_refused_though_it_is_signed(backup: Path, tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     key = Ed25519PrivateKey.generate()
     manifest = json.loads((backup / "manifest.json").read_text())
     manifest["files"]["../../outside"] = manifest["files"]["project/werk.toml"]
@@ -352,3 +359,250 @@ def test_it_does_not_go_into_the_project_or_over_another(place: Place, backup: P
     assert "lies inside the project" in place.werk("backup", "inside", code=2)
     assert "not empty" in place.werk("backup", str(backup), code=2)
     assert "not empty" in place.werk("restore", str(backup), str(place.root), code=2)
+
+
+# --- forged ones ---
+
+
+def _own_key(backup: Path) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes((backup / "keys/werk.key").read_bytes()[:32])
+
+
+def signed_again(backup: Path, key: Ed25519PrivateKey, **changed: object) -> str:
+    """Whoever can write the folder names the files that lie there now, and signs that; returns the fingerprint of the key."""
+    manifest = {**json.loads((backup / "manifest.json").read_text()), **changed}
+    names = [path.relative_to(backup).as_posix() for path in backup.rglob("*") if path.is_file()]
+    kept = [name for name in names if not name.startswith("manifest.")]
+    manifest["files"] = {name: hashlib.sha256((backup / name).read_bytes()).hexdigest() for name in kept}
+    text, public = json.dumps(manifest, sort_keys=True).encode(), key.public_key().public_bytes_raw()
+    (backup / "manifest.json").write_bytes(text)
+    (backup / "manifest.sig").write_bytes(key.sign(text))
+    (backup / "manifest.pub").write_bytes(public)
+    return hashlib.sha256(public).hexdigest()
+
+
+def a_stranger(tmp_path: Path, name: str = "there") -> Place:
+    there = Place(tmp_path / name)
+    there.folder.mkdir()
+    return there
+
+
+def refused(there: Place, backup: Path, code: int, *words: str) -> str:
+    """In a sentence and a next step, with nothing written: neither a folder nor a key."""
+    before = sorted(there.folder.rglob("*"))
+    said = there.werk("restore", str(backup), "new", *words, code=code, cwd=there.folder)
+    assert sorted(there.folder.rglob("*")) == before
+    assert said.count("\n") == 2, said
+    return said
+
+
+def rekeyed(backup: Path, key: Ed25519PrivateKey) -> None:
+    (backup / "keys/werk.key").write_bytes(key.private_bytes_raw() + bytes(32))
+
+
+def head_signed_by(key: Ed25519PrivateKey, line: str) -> str:
+    head = json.loads(line)
+    head.pop("sig")
+    text = json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps({**head, "sig": base64.b64encode(key.sign(text)).decode()}, sort_keys=True, separators=(",", ":"))
+
+
+def test_one_that_another_key_has_signed_again_is_refused(place: Place, backup: Path, tmp_path: Path) -> None:
+    stranger, key = a_stranger(tmp_path), Ed25519PrivateKey.generate()
+    with (backup / "project/pipelines.py").open("a") as file:
+        file.write("\nprint('mine now')\n")
+    fingerprint = signed_again(backup, key)
+    shutil.rmtree(place.root)
+    assert f"{fingerprint}, which is not the one of this machine" in refused(place, backup, 3, "--replace")
+    assert "another one has signed it" in refused(stranger, backup, 1)
+    rekeyed(backup, key)
+    signed_again(backup, key)
+    assert "signed with another key" in refused(stranger, backup, 1), "the heads of its journal know the key"
+    shutil.rmtree(backup / "keys")
+    signed_again(backup, key)
+    assert "holds no key" in refused(stranger, backup, 3)
+    shutil.rmtree(place.folder / "home/keys")
+    assert "has not signed this machine's heads" in refused(place, backup, 3, "--replace"), "though the key is lost here"
+
+
+def test_what_an_unknown_key_has_signed_throughout_says_whose_it_is(backup: Path, tmp_path: Path) -> None:
+    """Nobody can tell such a one from an honest backup but by the fingerprint."""
+    real, key = hashlib.sha256((backup / "manifest.pub").read_bytes()).hexdigest(), Ed25519PrivateKey.generate()
+    (heads,) = (backup / "journal/heads").iterdir()
+    heads.write_text("".join(head_signed_by(key, line) + "\n" for line in heads.read_text().splitlines()))
+    rekeyed(backup, key)
+    forged = signed_again(backup, key)
+    there = a_stranger(tmp_path)
+    assert f"{forged}, which is not the one you asked for" in refused(there, backup, 3, "--key", real)
+    said = there.werk("restore", str(backup), cwd=there.folder)
+    assert f"signed by the key {forged}, which this machine did not know" in said
+
+
+def test_a_backup_tells_its_fingerprint_and_a_restore_can_ask_for_it(place: Place, tmp_path: Path) -> None:
+    told = place.json("backup", str(tmp_path / "safe"))["key"]
+    there = a_stranger(tmp_path)
+    found = json.loads(there.werk("restore", str(tmp_path / "safe"), "--key", told, "--json", cwd=there.folder))
+    assert (found["key"], found["key_known"]) == (told, False)
+    shutil.rmtree(there.root)
+    again = there.werk("restore", str(tmp_path / "safe"), "--replace", cwd=there.folder)
+    assert "did not know" not in again, "by now it does"
+
+
+def changed_fact(backup: Path) -> None:
+    facts = backup / "journal/facts.jsonl"
+    text = facts.read_text()
+    assert "data-load" in text
+    facts.write_text(text.replace("data-load", "data-lead", 1))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a changed fact": (changed_fact, "not the one that was hashed"),
+    "no journal": (lambda b: (b / "journal/journal.json").unlink(), "cannot be read"),
+    "lines of something else": (lambda b: (b / "journal/facts.jsonl").write_text("[1]\n"), "cannot be read"),
+    "a cut tail": (
+        lambda b: (b / "journal/facts.jsonl").write_text(
+            "\n".join((b / "journal/facts.jsonl").read_text().split("\n")[:-3]) + "\n"
+        ),
+        "do not end where it says",
+    ),
+}
+
+
+@pytest.mark.parametrize("harm", BROKEN)
+def test_a_journal_that_the_audit_would_call_damaged_is_not_put_in_place(backup: Path, tmp_path: Path, harm: str) -> None:
+    do, sentence = BROKEN[harm]
+    do(backup)
+    signed_again(backup, _own_key(backup))
+    assert sentence in refused(a_stranger(tmp_path), backup, 1)
+
+
+NAMES: dict[str, tuple[str, str]] = {
+    "of the project": ("name", "../../escaped"),
+    "of the project, absolute": ("name", "/tmp/escaped"),
+    "of its id": ("project", "../escaped"),
+    "of the journal": ("journal", "../../escaped"),
+}
+
+
+@pytest.mark.parametrize("which", NAMES)
+def test_no_name_in_the_manifest_leads_out(backup: Path, tmp_path: Path, which: str) -> None:
+    field, value = NAMES[which]
+    signed_again(backup, _own_key(backup), **{field: value})
+    assert "can be called" in refused(a_stranger(tmp_path), backup, 1)
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
+def test_another_journal_than_the_manifest_names_is_refused(backup: Path, tmp_path: Path) -> None:
+    about = json.loads((backup / "journal/journal.json").read_text())
+    (backup / "journal/journal.json").write_text(json.dumps({**about, "journal": "../../escaped"}))
+    signed_again(backup, _own_key(backup))
+    assert "the manifest names" in refused(a_stranger(tmp_path), backup, 1)
+
+
+@pytest.mark.parametrize("name", ["project/.werk/journal.db", "project/.git/hooks/post-checkout", "keys/other.key", "else/x"])
+def test_a_file_that_no_backup_holds_is_refused(backup: Path, tmp_path: Path, name: str) -> None:
+    (backup / name).parent.mkdir(parents=True, exist_ok=True)
+    (backup / name).write_text("x")
+    signed_again(backup, _own_key(backup))
+    assert "which no `werk backup` writes" in refused(a_stranger(tmp_path), backup, 1)
+
+
+SETTINGS = {
+    "tables": ('[table_store]\nuse = "delta"\npath = "{out}"', "its tables in"),
+    "tables by an address": ('[table_store]\nuse = "delta"\npath = "file://{out}"', "its tables in"),
+    "objects": ('[object_store]\nuse = "file"\npath = "../../escaped"', "its objects in"),
+    "the key": ('[key_store]\nuse = "file"\npath = "{out}"', "its keys in"),
+    "the journal": ('[journal]\nurl = "sqlite:///{out}/journal.db"', "its journal in"),
+    "the journal's driver": ('[journal]\nurl = "sqlite+pysqlite:///{out}/journal.db"', "its journal in"),
+    "a server": ('[table_store]\nuse = "delta"\npath = "s3://bucket/tables"', "its tables on a server"),
+}
+
+
+@pytest.mark.parametrize("what", SETTINGS)
+def test_its_own_settings_put_nothing_outside_the_new_folder(backup: Path, tmp_path: Path, what: str) -> None:
+    text, sentence = SETTINGS[what]
+    with (backup / "project/werk.toml").open("a") as file:
+        file.write("\n" + text.format(out=tmp_path / "escaped") + "\n")
+    signed_again(backup, _own_key(backup))
+    there = a_stranger(tmp_path)
+    assert sentence in refused(there, backup, 3)
+    assert not (tmp_path / "escaped").exists()
+    if "server" not in sentence:
+        assert sentence in refused(there, backup, 3, "--profile", "local")
+
+
+def test_tables_outside_come_back_there_when_that_is_said(place: Place, tmp_path: Path) -> None:
+    shutil.move(place.root / "lake", tmp_path / "lake-of-small")
+    (tmp_path / "lake-of-small").rename(tmp_path / "prj_small")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "prj_small").rename(tmp_path / "shared/prj_small")
+    with (place.root / "werk.toml").open("a") as file:
+        file.write(f'\n[table_store]\npath = "{tmp_path}/shared"\n')
+    place.werk("backup", str(tmp_path / "safe"))
+    shutil.rmtree(tmp_path / "shared")
+    there = a_stranger(tmp_path)
+    assert f"{tmp_path}/shared" in refused(there, tmp_path / "safe", 3)
+    there.werk("restore", str(tmp_path / "safe"), "--outside", cwd=there.folder)
+    assert (tmp_path / "shared/prj_small/raw/rows").is_dir()
+    assert there.json("audit", "verify")["ok"]
+
+
+def test_a_refused_restore_without_a_key_makes_none(place: Place, tmp_path: Path) -> None:
+    place.werk("backup", str(tmp_path / "bare"), "--no-keys")
+    place.werk("backup", str(tmp_path / "full"))
+    there = a_stranger(tmp_path)
+    refused(there, tmp_path / "bare", 3)
+    there.werk("restore", str(tmp_path / "full"), cwd=there.folder)
+
+
+def test_a_restore_does_not_go_into_its_backup(backup: Path, tmp_path: Path) -> None:
+    there = a_stranger(tmp_path)
+    assert "lies inside the backup" in there.werk("restore", str(backup), str(backup / "new"), code=2, cwd=there.folder)
+    assert not (backup / "new").exists()
+
+
+# --- killed ones ---
+
+
+def begun(place: Place, command: list[str], cwd: Path, beside: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """A process whose unfinished folder is there."""
+    process = subprocess.Popen(command, cwd=cwd, env=place.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (found := [path for path in beside.parent.glob(f".{beside.name}.unfinished-*") if path.is_dir()]):
+        assert time.monotonic() < until, "it never began"
+        assert process.poll() is None, "it ended too soon"
+    process.send_signal(signal.SIGSTOP)
+    return process, found[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops a process by a signal")
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_what_a_killed_one_left_goes_with_the_next_and_never_what_is_being_written(
+    place: Place, backup: Path, tmp_path: Path, verb: str
+) -> None:
+    there, target = a_stranger(tmp_path), tmp_path / "target"
+    words = ("backup", str(target)) if verb == "backup" else ("restore", str(backup), str(target))
+    at, cwd = (place, place.root) if verb == "backup" else (there, there.folder)
+    process, folder = begun(at, at.command(*words), cwd, target)
+    said = at.werk(*words, cwd=cwd)
+    assert folder.is_dir(), "somebody writes it"
+    assert "removed" not in said
+    process.kill()
+    process.wait()
+    shutil.rmtree(target)
+    shutil.rmtree(there.folder / "home", ignore_errors=True)
+    assert f"removed what a killed one had left: {folder}" in at.werk(*words, cwd=cwd)
+    assert not list(tmp_path.glob(".target*")), "nor its lock"
+
+
+def test_an_unfinished_folder_of_which_nobody_can_tell_is_named_and_left(place: Place, tmp_path: Path) -> None:
+    old = tmp_path / ".target.unfinished-00000000"
+    old.mkdir()
+    assert f"if nobody is writing it: {old}" in place.werk("backup", str(tmp_path / "target"))
+    assert old.is_dir()
+
+
+def test_a_link_in_the_project_is_left_out_and_named_so_that_the_backup_can_be_restored(place: Place, tmp_path: Path) -> None:
+    (place.root / "link.parquet").symlink_to("rows.parquet")
+    assert place.json("backup", str(tmp_path / "safe"))["left_out"] == ["link.parquet"]
+    assert not (elsewhere(tmp_path / "safe", tmp_path).root / "link.parquet").is_symlink()

@@ -465,11 +465,15 @@ def restore(
     backup: Annotated[Path, typer.Argument(help="The folder that `werk backup` wrote.")],
     target: Annotated[Path | None, typer.Argument(help="A new folder for the project (default: its name, here).")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="The original on this machine is gone: go on from here.")] = False,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Refuse a backup that another key signed (`werk backup` tells it).")
+    ] = None,
+    outside: Annotated[bool, typer.Option("--outside", help="Its werk.toml may put things outside the new folder.")] = False,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Check every byte of a backup, then bring the project back."""
-    _do("backup.restore", json, source=backup, target=target, replace=replace, profile=profile)
+    _do("backup.restore", json, source=backup, target=target, replace=replace, key=key, outside=outside, profile=profile)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -14,10 +15,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from werk.core.canonical import canonical_json, sha256_hex
 from werk.core.errors import InputError, Tampered
+from werk.core.nouns import check_name
 
 SCHEMA = 1
 MANIFEST, SIGNATURE, PUBLIC = "manifest.json", "manifest.sig", "manifest.pub"
 _OWN = frozenset({MANIFEST, SIGNATURE, PUBLIC})
+# What a backup is made of; a project's own `.werk` and a repository are made anew, never taken from a stranger.
+_ROOMS = re.compile(
+    r"(journal|tables|objects|code|predictions)/.+|keys/werk\.key|project/(?!\.werk(/|$)).+", re.IGNORECASE | re.DOTALL
+)
+_JOURNAL = re.compile(r"jrn_[a-z0-9_-]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,11 @@ class Archive:
     about: About
     public_key: bytes
     manifest_sha256: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the key that has signed: what `sha256sum manifest.pub` says."""
+        return sha256_hex(self.public_key)
 
     def names(self, prefix: str) -> list[str]:
         return sorted(name for name in self.about.files if name.startswith(prefix))
@@ -99,11 +111,27 @@ def _check_signature(public: bytes, signature: bytes, manifest: bytes) -> None:
 
 
 def _parsed(manifest: bytes) -> About:
-    fields: dict[str, Any] = json.loads(manifest)
-    if fields.get("schema") != SCHEMA:
-        hint = "Use the werk that wrote it, or a newer one."
-        raise InputError(f"The backup has schema {fields.get('schema')}, known is {SCHEMA}.", code="backup-schema", hint=hint)
-    return About(**fields)
+    try:
+        fields: dict[str, Any] = json.loads(manifest)
+        if fields.get("schema") != SCHEMA:
+            hint = "Use the werk that wrote it, or a newer one."
+            raise InputError(f"The backup has schema {fields.get('schema')}, known is {SCHEMA}.", code="backup-schema", hint=hint)
+        about = About(**fields)
+        _check_about(about)
+    except (ValueError, TypeError, AttributeError) as malformed:
+        raise _damaged(f"has a {MANIFEST} that no `werk backup` writes") from malformed
+    return about
+
+
+def _check_about(about: About) -> None:
+    """Folders and files are named after these: none of them may lead out of its place, whoever has signed it."""
+    for what, name in (("project", about.name), ("project id", about.project)):
+        try:
+            check_name(what, name)
+        except InputError as unfit:
+            raise _damaged(f"is of a {what} '{name[:80]}', which no {what} can be called") from unfit
+    if not _JOURNAL.fullmatch(about.journal):
+        raise _damaged(f"is of a journal '{about.journal[:80]}', which no journal can be called")
 
 
 def _check_names(names: Mapping[str, str]) -> None:
@@ -112,6 +140,8 @@ def _check_names(names: Mapping[str, str]) -> None:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
             raise _damaged(f"names a file '{name}', which leads out of it")
+        if not _ROOMS.fullmatch(name) or name != path.as_posix() or ".git" in map(str.lower, path.parts):
+            raise _damaged(f"names a file '{name}', which no `werk backup` writes")
 
 
 def _check_present(folder: Path, names: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from werk import journal
 from werk.core.canonical import JSON
 from werk.core.errors import InputError, Refused
-from werk.core.journal import Head, NewFact
+from werk.core.journal import NewFact
 from werk.core.platform import Platform
 from werk.core.ports.key_store import KeyStore, PortableKeys
 from werk.core.ports.object_store import ObjectStore
@@ -16,7 +16,8 @@ from werk.core.ports.table_store import PhysicalTables, TableStore
 from werk.journal import places
 from werk.journal.database import connect
 from werk.pipelines.backup.archive import Archive
-from werk.pipelines.backup.take import ANSWERED, CODE, KEY
+from werk.pipelines.backup.take import ANSWERED, CODE, KEY, KEY_FILE
+from werk.pipelines.backup.trust import check_signer
 from werk.pipelines.steps import SERVING
 from werk.serving.deploy import redeploy
 
@@ -33,20 +34,21 @@ def place_code(archive: Archive, root: Path) -> None:
         _write(root / ANSWERED / name.removeprefix("predictions/"), archive.read(name), mode=0o600)
 
 
-def place_keys(archive: Archive, store: KeyStore) -> bool:
-    """True when the store can sign as before; without the key the record is checked with the public one beside the backup."""
-    names = archive.names("keys/")
-    if names and isinstance(store, PortableKeys):
-        for name in names:
-            store.imported(name.removeprefix("keys/").removesuffix(".key"), archive.read(name))
-        return True
-    if store.public_key(KEY) == archive.public_key:
-        return True
-    raise Refused(
-        "This backup holds no key, and the key store has another one.",
-        code="key-missing",
-        hint="Give the project the key store it had: [key_store] in werk.toml, or the WERK_HOME of that machine.",
-    )
+def check_key_at_hand(archive: Archive, known: bytes | None) -> None:
+    """A backup without its key lives only where the key is: `known`, None when this machine has none."""
+    if known is None and not archive.names("keys/"):
+        raise Refused(
+            "This backup holds no key, and this machine has none.",
+            code="key-missing",
+            hint="Give the project the key store it had: [key_store] in werk.toml, or the WERK_HOME of that machine.",
+        )
+
+
+def place_keys(archive: Archive, store: KeyStore) -> None:
+    """The store can sign as before; `Refused` when it does so with another key."""
+    if archive.names("keys/") and isinstance(store, PortableKeys):
+        store.imported(KEY, archive.read(KEY_FILE))
+    check_signer(archive, store.public_key(KEY))
 
 
 def place_stores(archive: Archive, tables: TableStore, objects: ObjectStore, tell: Tell) -> None:
@@ -72,26 +74,25 @@ def _place_object(objects: ObjectStore, key: str, data: bytes) -> None:
         raise InputError(f"There is already another object '{key}'.", code="object-exists", hint="Restore to an empty store.")
 
 
-def place_journal(
-    archive: Archive, url: str, heads_dir: Path, *, replace: bool, address: str | None = None
-) -> tuple[Head, Path | None]:
-    """The journal and its signed heads; returns where this machine's own heads of it were set aside, if it had some.
+def check_beside(archive: Archive, url: str, heads_dir: Path, address: str | None) -> None:
+    """`Refused` where this machine keeps heads of the journal, or of another one at the place where it will lie."""
+    if places.is_met(heads_dir, archive.about.journal, address or connect(url).address):
+        raise Refused(
+            "This machine keeps signed heads of this journal: its original may still be in use.",
+            code="restore-beside-original",
+            hint="If the original is gone, repeat with --replace; to try a restore beside it, set WERK_HOME to a new folder.",
+        )
 
-    `address` is where the journal will lie when all is in its place. Where this machine keeps heads of the journal, or of
-    another one at that address, giving them up is asked for: without `replace` that is `Refused`.
+
+def place_journal(archive: Archive, checked: Path, url: str, heads_dir: Path, address: str | None = None) -> Path | None:
+    """The journal's `checked` files and its signed heads; returns where this machine's own heads of it were set aside, if any.
+
+    `address` is where the journal will lie when all is in its place.
     """
     lies_at, id = address or connect(url).address, archive.about.journal
-    aside = None
-    if places.is_met(heads_dir, id, lies_at):
-        if not replace:
-            raise Refused(
-                "This machine keeps signed heads of this journal: its original may still be in use.",
-                code="restore-beside-original",
-                hint="If the original is gone, repeat with --replace; to try a restore beside it, set WERK_HOME to a new folder.",
-            )
-        aside = places.set_aside(heads_dir, id, lies_at)
-    head = journal.restore(archive.folder / "journal", url, heads_dir=heads_dir, project=archive.about.project, address=lies_at)
-    return head, aside
+    aside = places.set_aside(heads_dir, id, lies_at) if places.is_met(heads_dir, id, lies_at) else None
+    journal.restore(checked, url, heads_dir=heads_dir, project=archive.about.project, address=lies_at)
+    return aside
 
 
 def declare(p: Platform, archive: Archive, aside: Path | None) -> None:

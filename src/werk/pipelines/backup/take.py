@@ -7,8 +7,6 @@ changes: table versions, packages, payloads and code trees are copied afterwards
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,11 +22,13 @@ from werk.core.ports.key_store import PortableKeys
 from werk.core.ports.table_store import PhysicalTables
 from werk.journal import SqlJournal
 from werk.pipelines.backup.archive import About, manifest_of, seal
+from werk.pipelines.backup.unfinished import unfinished
 from werk.pipelines.steps import SERVING
 from werk.serving.prediction_log import FOLDER, whole_lines
 from werk.workflow.capture import CodeTree, checkout_code
 
 KEY = "werk"
+KEY_FILE = f"keys/{KEY}.key"
 CODE = Path(".werk") / "code.git"
 ANSWERED = Path(SERVING) / FOLDER
 Tell = Callable[[str, int, int], None]
@@ -36,7 +36,10 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """`left_out` are the project's files that no run keeps either; `missing` is what facts name and a vacuum has removed."""
+    """`left_out` are the project's links and what no run keeps either; `missing` is what facts name and a vacuum has removed.
+
+    `signer` is the fingerprint of the key that has signed.
+    """
 
     folder: Path
     head: Head
@@ -45,6 +48,7 @@ class Taken:
     keys: bool
     left_out: tuple[str, ...]
     missing: tuple[str, ...]
+    signer: str
 
 
 @dataclass(slots=True)
@@ -94,32 +98,28 @@ def take(p: Platform, log: SqlJournal, code: CodeTree, target: Path, *, keys: bo
         _objects(p, written)
         _code(p.project.root / CODE, written)
         checkout_code(p.project.root / CODE, code.tree, folder / "project")
+        left_out = (*code.left_out, *_without_links(folder / "project"))
         written.adopt(folder / "project")
         carried = keys and _key(p, written)
         place = (p.project.id, p.project.name, p.stage, log.id, head.seq, head.hash)
         about = About(*place, utc_now().isoformat(), tables, missing, written.files)
-        seal(folder, about, p.key_store.sign(KEY, [manifest_of(about)])[0], p.key_store.public_key(KEY))
-    return Taken(target, head, len(written.files), written.size_bytes, carried, code.left_out, tuple(missing))
+        public = p.key_store.public_key(KEY)
+        seal(folder, about, p.key_store.sign(KEY, [manifest_of(about)])[0], public)
+    said = (len(written.files), written.size_bytes, carried, left_out, tuple(missing))
+    return Taken(target, head, *said, sha256_hex(public))
 
 
 @contextmanager
 def _unfinished(project: Path, target: Path) -> Iterator[Path]:
-    """A folder that becomes `target` at the end, or goes away."""
+    """A folder for its owner alone, that becomes `target` at the end."""
     _check_target(project, target)
-    folder = target.with_name(f".{target.name}.unfinished-{secrets.token_hex(4)}")
     try:
-        folder.mkdir(parents=True, mode=0o700)
-        yield folder
-        os.sync() if hasattr(os, "sync") else None
-        if target.exists():
-            target.rmdir()
-        folder.rename(target)
+        with unfinished(target, 0o700) as folder:
+            yield folder
     except OSError as closed:
         reason = closed.strerror or str(closed)
         said = f"The backup cannot be written to {target}: {reason}."
         raise InputError(said, code="backup-unwritable", hint="Make room, or name another folder.") from closed
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_target(project: Path, target: Path) -> None:
@@ -128,6 +128,13 @@ def _check_target(project: Path, target: Path) -> None:
         raise InputError(f"{target} lies inside the project.", code="backup-inside", hint=hint)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is not empty.", code="backup-exists", hint="Name a new folder.")
+
+
+def _without_links(project: Path) -> Iterator[str]:
+    """Taken out and named, because a restore refuses every link; code trees keep them for a rebuild."""
+    for path in sorted(path for path in project.rglob("*") if path.is_symlink()):
+        path.unlink()
+        yield path.relative_to(project).as_posix()
 
 
 def _newest(then: Reader) -> dict[str, int]:
@@ -181,5 +188,5 @@ def _predictions(log: Path, written: _Folder) -> None:
 def _key(p: Platform, written: _Folder) -> bool:
     if not isinstance(p.key_store, PortableKeys):
         return False
-    written.put(f"keys/{KEY}.key", p.key_store.exported(KEY), mode=0o600)
+    written.put(KEY_FILE, p.key_store.exported(KEY), mode=0o600)
     return True
