@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import secrets
-import select
 import shlex
 import socket
 import stat

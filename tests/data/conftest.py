@@ -59,8 +59,10 @@ def new_platform() -> Iterator[Callable[[Path], Platform]]:
 
 
 @pytest.fixture
-def p(tmp_path: Path, new_platform: Callable[[Path], Platform]) -> Platform:
-    return new_platform(tmp_path)
+def p(tmp_path: Path) -> Iterator[Platform]:
+    made = platform(tmp_path)
+    yield made
+    _close(made)
 
 
 @pytest.fixture

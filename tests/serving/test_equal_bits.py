@@ -59,12 +59,15 @@ def serve(directory: Path, model: Model, form: Any) -> None:
 def ask(tmp_path: Path, call: Any) -> Any:
     """A function of a model, its columns and a path: what the server answers for them."""
 
+    apps: dict[Path, App] = {}
+
     def asked(model: Model, frame: pl.DataFrame, *, tensors: dict[str, str] | None = None) -> Any:
         directory = tmp_path / model.format
-        if not directory.exists():
+        if directory not in apps:
             serve(directory, model, P.model_format[model.format])
-        call.app = App(directory, require_token=False)
-        call.app.endpoints.refresh()
+            apps[directory] = App(directory, require_token=False)
+            apps[directory].endpoints.refresh()
+        call.app = apps[directory]
         assert call.app.ready
         values = frame.to_dict(as_series=False)
         if tensors is None:

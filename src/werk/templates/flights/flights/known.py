@@ -1,4 +1,7 @@
-"""Since when each value of the five tables is known: what the leak test changes."""
+"""Since when each value of the five tables is known: what the leak test changes.
+
+Told anew and not taken from the features, so that a mistake there is not made here too.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,16 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from flights.features import DAY, HOUR, KEY, LEAD, LEFT, TARGET, engineer, flights, scheduled
+from flights.features import DAY, HOUR, KEY, TARGET, engineer, flights, scheduled
 from werk.features import Tables
 from werk.features.leak import Frames, Known, leak_check
 
 NAMES = ("flights", "weather", "planes", "airlines", "airports")
 FIRST = "first_flight"
-ARRIVED = LEFT + pl.duration(minutes=pl.col("air_time"))
+# A flight has to be judged an hour before it is to leave, and has left once its delay is over.
+JUDGED = pl.col("sched_dep") - pl.duration(hours=1)
+DEPARTED = pl.col("sched_dep") + pl.duration(minutes=pl.col("dep_delay"))
+ARRIVED = DEPARTED + pl.duration(minutes=pl.col("air_time"))
 REGISTERED = {"planes": ("tailnum", "tailnum"), "airlines": ("carrier", "carrier"), "airports": ("faa", "dest")}
 # A snowstorm, the day clocks go back, a July of thunderstorms, a quiet morning.
 CUTOFFS = (
@@ -39,7 +45,7 @@ def dated(tables: Tables) -> dict[str, pl.DataFrame]:
     """The five tables in memory; a register's row is dated by the cutoff of the first flight that needs it."""
     frames = {f"raw.{name}": tables.scan(f"raw.{name}").collect() for name in NAMES}
     frames["raw.flights"] = scheduled(tables).collect()
-    flown = frames["raw.flights"].with_columns((pl.col("sched_dep") - LEAD).alias(FIRST))
+    flown = frames["raw.flights"].with_columns(JUDGED.alias(FIRST))
     for name, (key, column) in REGISTERED.items():
         first = flown.group_by(pl.col(column).alias(key)).agg(pl.col(FIRST).min())
         frames[f"raw.{name}"] = frames[f"raw.{name}"].join(first, on=key, how="left")
@@ -58,7 +64,7 @@ def changes(
 
     def features(tables: Frames, cutoff: datetime) -> pl.DataFrame:
         held = Held(tables)
-        near = pl.col("cutoff").is_between(cutoff - 2 * HOUR, cutoff, closed="right")
+        near = JUDGED.is_between(cutoff - 2 * HOUR, cutoff, closed="right")
         rows = flights(held, (cutoff - DAY).date(), (cutoff + 2 * DAY).date()).filter(near)
         return build(rows, held).sort(KEY).drop(TARGET)
 
@@ -66,12 +72,12 @@ def changes(
 
 
 def _known(frames: Frames) -> dict[str, Known]:
-    departure = dict.fromkeys(("dep_time", "dep_delay"), LEFT)
+    departure = dict.fromkeys(("dep_time", "dep_delay"), DEPARTED)
     arrival = dict.fromkeys(("arr_time", "arr_delay", "air_time"), ARRIVED)
     over = pl.col("time_hour") + HOUR
     measured = [name for name in frames["raw.weather"].columns if name not in ("origin", "time_hour")]
     known = {
-        "raw.flights": Known(pl.col("sched_dep") - LEAD, departure | arrival),
+        "raw.flights": Known(JUDGED, departure | arrival),
         "raw.weather": Known(over, dict.fromkeys(measured, over)),
     }
     for name, (key, _) in REGISTERED.items():

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import flights.features
 import polars as pl
 import pytest
 from flights.features import KEY, LEFT, RECENT, Events, engineer, scheduled
@@ -114,3 +115,14 @@ def test_the_finding_says_with_what_it_changes(frames: Frames) -> None:
     found = changes(frames, PLANTED["next_day"], STORM)["next_day"]
     assert found[0] == "changes when later rows are removed"
     assert found[-1] == "changes when later rows are moved in time"
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake"),
+    [("LEFT", pl.col("sched_dep")), ("LEFT", pl.col("sched_dep") + timedelta(minutes=5)), ("LEAD", timedelta())],
+)
+def test_a_mistake_of_the_features_about_time_is_not_the_tests_too(
+    frames: Frames, monkeypatch: pytest.MonkeyPatch, name: str, mistake: object
+) -> None:
+    monkeypatch.setattr(flights.features, name, mistake)
+    assert leaks(frames, cutoffs=STORM)
