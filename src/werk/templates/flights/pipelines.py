@@ -1,11 +1,11 @@
 """The pipelines of this use case: train, score a month, deploy what was approved, compare two versions, climb the ladder."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 
 import polars as pl
-from flights.features import CATEGORIES, FEATURES, KEY, PLANE, SCHEDULE, TARGET, WEATHER, engineer, flights
 
+from flights.features import CATEGORIES, FEATURES, KEY, PLANE, SCHEDULE, TARGET, WEATHER, engineer, flights
 from werk import Features, Model, fit_lightgbm, pipeline, step, steps
 
 
@@ -32,7 +32,7 @@ def load(start: str, through: str, *, tables) -> pl.DataFrame:
 def prepare(rows: pl.DataFrame, through: str, holdout_days: int, *, features: Features) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What was known an hour before each departure; the last days are held out, in order of time."""
     known = engineer(rows.lazy(), features.tables).drop_nulls(TARGET)
-    cut = datetime.combine(month_after(through), time(), UTC) - timedelta(days=holdout_days)
+    cut = datetime.combine(month_after(through), time(), timezone.utc) - timedelta(days=holdout_days)
     return known.filter(pl.col("sched_dep") < cut), known.filter(pl.col("sched_dep") >= cut)
 
 

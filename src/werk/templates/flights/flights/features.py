@@ -52,7 +52,7 @@ def _refuse_twins(rows: pl.LazyFrame) -> None:
 
 def departures(tables: Tables, since: datetime | None = None) -> pl.LazyFrame:
     delay = pl.col("dep_delay").cast(pl.Int64)
-    recent = [since - DAY < LEFT] if since else []
+    recent = [LEFT > since - DAY] if since else []
     left = scheduled(tables).filter(delay.is_not_null(), *recent)
     late = (delay >= 30).cast(pl.Int64).alias("late30")
     return left.select(*CATEGORIES, "tailnum", "flight", "distance", LEFT.alias("left"), delay.alias("delay"), late)
