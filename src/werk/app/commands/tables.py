@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from werk import data
 from werk.app.answers import Answer
 from werk.app.commands.past import reader
 from werk.app.wiring import PROJECTIONS, Session, opened
+from werk.core.journal import Row
 from werk.data import Contract, Landing, load_contract
 
 
@@ -47,6 +49,19 @@ def tables(as_of: str | None, project: Path | None, profile: str | None) -> Answ
     with opened(project, profile) as session:
         rows = data.standing(reader(session, as_of))
     return Answer(rows=rows, columns=("table", "version", "rows", "quarantined", "owner"))
+
+
+def set_back(table: str, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile, writes=True) as session:
+        made = data.set_back(session.p, table)
+        [row] = [row for row in data.standing(session.p.journal) if row["table"] == table]
+    at = f"{table}@{row['version']}"
+    text = f"{at} has the {row['rows']:,} rows of {_source(row)} again" if made else f"{at} is the newest already"
+    return Answer(record={"table": table, "version": row["version"], "rows": row["rows"], "unchanged": made is None}, text=text)
+
+
+def _source(row: Row) -> str:
+    return str(cast("dict[str, str]", row["source"])["name"])
 
 
 def sql(query: str, project: Path | None, profile: str | None) -> Answer:
