@@ -159,6 +159,22 @@ def test_a_table_of_somebody_else_is_not_added_to(p: Platform) -> None:
     assert known(p, T) is None
 
 
+def test_a_landed_table_that_was_set_back_keeps_its_source_and_is_landed_again(
+    p: Platform, contract: Callable[..., Contract]
+) -> None:
+    keyed = contract("name: n, logicalType: integer, primaryKey: true")
+    first = land(p, "raw.t", ones(0, 1, 1), contract=keyed)
+    forge(p, 7, table="raw.t")
+    assert set_back(p, "raw.t") == Snapshot("raw.t", 2)
+    before, after = p.journal.rows("table_versions", {"table": "raw.t"}, order=("version",))
+    for name in ("source", "contract_sha256", "rows", "rows_in", "quarantined", "quarantine", "checks", "schema"):
+        assert before[name] == after[name], name
+    assert (numbers(p, "raw.t"), known(p, "raw.t_quarantine"), audit(p).damages) == ([0], 0, ())
+    landing = land(p, "raw.t", ones(0, 1, 2), contract=keyed)
+    assert (landing.version, landing.unchanged, numbers(p, "raw.t")) == (3, False, [0, 1, 2])
+    assert (first.quarantine, audit(p).damages) == (Snapshot("raw.t_quarantine", 0), ())
+
+
 def test_a_set_back_of_changed_rows_is_refused(written: Platform) -> None:
     (file, _) = sorted(Path(uri.removeprefix("file://")) for uri in DeltaTable(lake(written)).file_uris())
     forge(written, 7)

@@ -94,7 +94,7 @@ def _check_some_good(table: str, good: pl.DataFrame, bad: pl.DataFrame, checks: 
 
 def _check_landed(p: Platform, table: str) -> None:
     """A table is landed or written by steps, never both: rows of a file would pass for what a step has made."""
-    made = [row for row in p.journal.rows("tables", {"table": table}) if row["operation"] != "land"]
+    made = p.journal.rows("table_versions", {"table": table, "operation": ["append", "replace"]}, limit=1)
     if table == PREDICTIONS or made:
         hint = "Land the file under another name, in the zone raw."
         raise InputError(f"'{table}' is written by steps, so no file can be landed there.", code="table-of-steps", hint=hint)

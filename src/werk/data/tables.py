@@ -91,7 +91,7 @@ def write(
     `Refused` when the store is behind the journal, and for an append to rows that this project did not write.
     """
     check_table(table)
-    body = _body(table, frame, mode, "step", notes or {})
+    body = _body(table, frame, mode, notes or {})
     return Snapshot(table, commit(p, table, frame, body, once=once, notes=notes or {}, run=run))
 
 
@@ -104,12 +104,19 @@ def set_back(p: Platform, table: str) -> Snapshot | None:
         return None
     contents.check_read(p, at)
     frame, notes = scan(p, table, at.version).collect(), {"set_back_to": str(at), "instead_of": f"{table}@{stray}"}
-    body = _body(table, frame, "set-back", str(at), notes)
+    body = _body(table, frame, "set-back", notes) | _came_from(p, at, len(frame))
     # Once: a second one at the same time would take out what was added after the first.
     return Snapshot(table, commit(p, table, frame, body, once=(f"set-back/{at}", 1), notes=notes))
 
 
-def _body(table: str, frame: pl.DataFrame, operation: str, source: str, notes: Mapping[str, str]) -> dict[str, JSON]:
+def _came_from(p: Platform, at: Snapshot, rows: int) -> dict[str, JSON]:
+    """What the journal says of the version that is brought back, so that its rows are traced to their file as before."""
+    [row] = p.journal.rows("table_versions", {"table": at.table, "version": at.version})
+    kept = {name: row[name] for name in ("source", "contract_sha256", "owner", "checks", "quarantine", "quarantined")}
+    return {**kept, "rows_in": rows + cast("int", row["quarantined"])}
+
+
+def _body(table: str, frame: pl.DataFrame, operation: str, notes: Mapping[str, str]) -> dict[str, JSON]:
     return {
         "table": table,
         "zone": table.partition(".")[0],
@@ -118,7 +125,7 @@ def _body(table: str, frame: pl.DataFrame, operation: str, source: str, notes: M
         "rows_in": len(frame),
         "quarantined": 0,
         "quarantine": None,
-        "source": {"name": source},
+        "source": {"name": "step"},
         "schema": {name: str(dtype) for name, dtype in frame.schema.items()},
         "contract_sha256": None,
         "owner": None,

@@ -93,9 +93,11 @@ def _checked(p: Platform, id: str, line: Mapping[str, Any]) -> Served:
 
 def _unknown(p: Platform, id: str) -> InputError:
     if (stray := _stray(p, id)) is not None:
-        said = f"The prediction '{id}' stands in {stray} alone, which this project did not write or has not told of."
-        hint = "Nothing is said of it; `werk audit verify` lists such versions."
-        return InputError(said, code="prediction-foreign", hint=hint)
+        return InputError(
+            f"The prediction '{id}' stands in {stray} alone, which this project did not write or has not told of.",
+            code="prediction-foreign",
+            hint="Nothing can be said of it; `werk audit verify` lists such versions.",
+        )
     if data.known(p, PREDICTIONS) is None and not _log(p).is_dir():
         hint = "Run the batch inference pipeline, or ask the prediction server."
         return InputError("Nothing has been predicted yet.", code="prediction-unknown", hint=hint)

@@ -11,7 +11,6 @@ from werk import data
 from werk.app.answers import Answer
 from werk.app.commands.past import reader
 from werk.app.wiring import PROJECTIONS, Session, opened
-from werk.core.journal import Row
 from werk.data import Contract, Landing, load_contract
 
 
@@ -55,13 +54,9 @@ def set_back(table: str, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile, writes=True) as session:
         made = data.set_back(session.p, table)
         [row] = [row for row in data.standing(session.p.journal) if row["table"] == table]
-    at = f"{table}@{row['version']}"
-    text = f"{at} has the {row['rows']:,} rows of {_source(row)} again" if made else f"{at} is the newest already"
+    at, before = f"{table}@{row['version']}", cast("dict[str, str]", row["notes"]).get("set_back_to")
+    text = f"{at} has the {row['rows']:,} rows of {before} again" if made else f"{at} is the newest already"
     return Answer(record={"table": table, "version": row["version"], "rows": row["rows"], "unchanged": made is None}, text=text)
-
-
-def _source(row: Row) -> str:
-    return str(cast("dict[str, str]", row["source"])["name"])
 
 
 def sql(query: str, project: Path | None, profile: str | None) -> Answer:
