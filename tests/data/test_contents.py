@@ -121,16 +121,6 @@ def test_an_edited_log_entry_is_found(landed: Platform) -> None:
     assert damage.column == "_delta_log/00000000000000000001.json"
 
 
-def test_rows_of_somebody_else_between_two_appends_are_hashed_too(landed: Platform) -> None:
-    """They are in the version that is told of, so they are what its fact vouches for from then on."""
-    landed.table_store.write("product.t", rows(7))
-    write(landed, "product.t", rows(8))
-    assert audit(landed).damages == ()
-    foreign = set(data_files(landed, "product.t@2")) - set(data_files(landed, "product.t@1"))
-    flip(foreign.pop())
-    assert [damage.where for damage in audit(landed).damages] == ["version=3"]
-
-
 def test_a_table_that_is_gone_is_damage(landed: Platform) -> None:
     shutil.rmtree(lake(landed, "raw.t"))
     assert {damage.table for damage in audit(landed).damages} == {"raw.t"}

@@ -195,7 +195,7 @@ def test_a_commit_without_its_fact_is_found_and_told(p: Platform, forgetful: Pla
     killed = land(p, "raw.t", rows, contract=contract(KEYED))
     assert _facts(forgetful, "raw.t") == []
     healed = land(forgetful, "raw.t", rows, contract=contract(KEYED))
-    assert (healed.version, healed.quarantine, healed.unchanged) == (killed.version, killed.quarantine, False)
+    assert (healed.version, healed.quarantine, healed.unchanged) == (killed.version, killed.quarantine, True)
     assert [p.table_store.version(name) for name in ("raw.t", "raw.t_quarantine")] == [0, 0]
     (fact,) = _facts(forgetful, "raw.t")
     assert (fact["version"], fact["rows"], fact["rows_in"], fact["quarantined"]) == (0, 1, 3, 2)
@@ -221,5 +221,5 @@ def test_a_commit_of_another_project_is_not_taken_for_a_killed_one(p: Platform, 
     (fact,) = _facts(p, "raw.t")
     p.table_store.write("raw.t", rows[:1], mode="replace", notes={**fact["notes"], "project": "prj_other"})
     landing = land(forgetful, "raw.t", rows)
-    assert (ours.version, landing.version) == (0, 2)
+    assert (ours.version, landing.version, landing.unchanged) == (0, 0, True), "its own commit below is the one that is told"
     assert len(scan(forgetful, "raw.t").collect()) == 2

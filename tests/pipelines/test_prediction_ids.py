@@ -16,11 +16,12 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 
 from werk import data, models
 from werk.adapters.table_store.delta import DeltaTableStore
 from werk.app.wiring import PROJECTIONS, RESOURCES
-from werk.core.errors import Failed, InputError, Transient
+from werk.core.errors import Failed, InputError, Refused, Transient
 from werk.core.journal import NewFact
 from werk.core.nouns import Actor, Project
 from werk.core.platform import Platform
@@ -227,10 +228,7 @@ def die(root: str) -> None:
 def test_what_a_killed_run_has_written_keeps_its_ids(tmp_path: Path, resumed: bool) -> None:
     with opened(tmp_path) as place:
         place.filled()
-    code = f"import importlib; importlib.import_module({__name__!r}).die({str(tmp_path)!r})"
-    where = [path for path in sys.path if path]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *where])}
-    assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == -signal.SIGKILL
+    _killed(tmp_path)
     with opened(tmp_path) as place:
         (killed,) = [str(row["run"]) for row in place.p.journal.rows("runs", {"status": "running"})]
         if resumed:
@@ -239,6 +237,89 @@ def test_what_a_killed_run_has_written_keeps_its_ids(tmp_path: Path, resumed: bo
         assert_one_row_an_id(place, [answer, place.scores("w1", fresh=True)], 1)
         assert set(place.stored()["run"]) == {killed}
         assert explain(place.p, answer["prediction_id"][0]).run == killed
+
+
+def _killed(root: Path) -> None:
+    code = f"import importlib; importlib.import_module({__name__!r}).die({str(root)!r})"
+    where = [path for path in sys.path if path]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *where])}
+    assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_killed_batch_is_told_before_the_next_and_its_resume_doubles_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as place:
+        place.filled().scores("w0")
+    _killed(tmp_path)
+    with opened(tmp_path) as place:
+        (killed,) = [str(row["run"]) for row in place.p.journal.rows("runs", {"status": "running"})]
+        second = place.scores("w2")
+        assert [row["run"] for row in place.p.journal.rows("table_versions", {"table": PREDICTIONS, "version": 1})] == [killed]
+        assert_one_row_an_id(place, [second], 3)
+        _resumed(place, killed)
+        assert_one_row_an_id(place, [place.answered(killed), second], 3)
+        (table,) = [row for row in data.standing(place.p.journal) if row["table"] == PREDICTIONS]
+        assert (table["version"], table["rows"]) == (2, 3 * ROWS)
+        told = place.p.journal.rows("predictions_written", order=("version",))
+        assert [(row["version"], row["window"], row["rows"]) for row in told] == [(0, "w0", 30), (1, "w1", 30), (2, "w2", 30)]
+        assert told[1]["run"] == killed
+        assert data.audit(place.p).damages == ()
+
+
+def test_forged_rows_never_become_part_of_the_batches(place: Place, tmp_path: Path) -> None:
+    first = place.scores("w1")
+    real = data.scan(place.p, PREDICTIONS).collect()
+    forged = real[:5].with_columns(prediction_id=pl.lit("prd_forged_") + pl.col("prediction_id").str.slice(-6))
+    write_deltalake(tmp_path / "tables/product/predictions", forged, mode="overwrite")
+    with pytest.raises(Refused, match="Somebody else has written") as no:
+        place.scores("w2")
+    assert no.value.code == "store-overtaken"
+    assert_one_row_an_id(place, [first], 1)
+    for ask in (prediction, lineage, explain):
+        with pytest.raises(
+            InputError, match=r"stands in product.predictions@1 alone, which this project did not write"
+        ) as unknown:
+            ask(place.p, forged["prediction_id"][0])
+        assert unknown.value.code == "prediction-foreign"
+        with pytest.raises(InputError, match="no prediction 'prd_never'"):
+            ask(place.p, "prd_never")
+    assert first_prediction(place.p) == min(first["prediction_id"])
+    assert data.sql(place.p, f"select count(*) n from {PREDICTIONS}").rows() == [(ROWS,)]
+
+    data.set_back(place.p, PREDICTIONS)
+    second = place.scores("w2")
+    assert_one_row_an_id(place, [first, second, place.scores("w1", fresh=True)], 2)
+    for answer in (first, second):
+        id = answer["prediction_id"][0]
+        assert lineage(place.p, id).model == "small:1"
+        assert explain(place.p, id).again == answer["score"][0]
+    with pytest.raises(InputError, match="no prediction"):
+        lineage(place.p, forged["prediction_id"][0])
+    assert (data.audit(place.p).damages, data.audit(place.p).untold) == ((), (f"{PREDICTIONS}@1",))
+
+
+class Overtaken(DeltaTableStore):
+    """Somebody else appends right before the predictions are committed."""
+
+    def write(self, table: str, *given: Any, **named: Any) -> int:
+        if table == PREDICTIONS:
+            write_deltalake(self.location(table), data_of(self)[:1], mode="append")
+        return super().write(table, *given, **named)
+
+
+def data_of(store: DeltaTableStore) -> pl.DataFrame:
+    return pl.DataFrame(store.read(PREDICTIONS))
+
+
+def test_a_batch_that_was_overtaken_is_written_after_the_table_was_set_back(place: Place, tmp_path: Path) -> None:
+    first = place.scores("w1")
+    with pytest.raises(Refused, match=r"Somebody else has written product.predictions@1"):
+        place.scores("w2", store=Overtaken(tmp_path / "tables"))
+    assert_one_row_an_id(place, [first], 1)
+    data.set_back(place.p, PREDICTIONS)
+    second = place.scores("w2")
+    assert_one_row_an_id(place, [first, second, place.scores("w2", fresh=True)], 2)
+    assert len(place.p.journal.rows("predictions_written")) == 2
+    assert data.audit(place.p).damages == ()
 
 
 def _resumed(place: Place, run: str) -> None:

@@ -170,9 +170,21 @@ def ingest(
 
 
 @app.command()
-def tables(as_of: AsOf = None, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """List tables with version, rows and quarantined rows."""
-    _do("tables.tables", json, as_of=as_of, project=project, profile=profile)
+def tables(
+    as_of: AsOf = None,
+    set_back: Annotated[
+        str | None, typer.Option("--set-back", metavar="TABLE", help="Take out of a table what others wrote over it.")
+    ] = None,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """List tables with version, rows and quarantined rows. --set-back TABLE makes what this project wrote there last the newest
+    version again, as a version of its own."""
+    if set_back is not None:
+        _do("tables.set_back", json, table=set_back, project=project, profile=profile)
+    else:
+        _do("tables.tables", json, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()

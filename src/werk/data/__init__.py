@@ -7,7 +7,8 @@ from werk.data.landing import Check, Landing, land, read_file
 from werk.data.metadata import metadata
 from werk.data.names import PREDICTIONS, check_table
 from werk.data.query import sql
-from werk.data.tables import Pinned, known, latest, pins, scan, standing, write
+from werk.data.tables import Pinned, latest, pins, scan, set_back, standing, write
+from werk.data.versions import known
 
 __all__ = [
     "PREDICTIONS",
@@ -29,6 +30,7 @@ __all__ = [
     "pins",
     "read_file",
     "scan",
+    "set_back",
     "sql",
     "standing",
     "tampered",

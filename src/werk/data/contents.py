@@ -1,12 +1,12 @@
 """What a table version is made of, recorded when it is written and compared with what lies in the store.
 
 A fact `table.written` keeps name, size and SHA-256 of what its version is read from: all of it, or what it adds to and takes
-from the version before (`base`), when the journal tells of that one.
+from the version told before it (`base`), when that one's are recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal, cast
@@ -16,7 +16,7 @@ from werk.core.errors import InputError, Tampered
 from werk.core.journal import Damage, Fact, Reader
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
-from werk.core.ports.table_store import CheckedTables, Content
+from werk.core.ports.table_store import CheckedTables, Content, TableVersion
 
 Which = Literal["all", "newest", "none"]
 Parts = dict[str, Content]
@@ -29,7 +29,8 @@ _VACUUM = "VACUUM"
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What an audit of the tables looked at. `unrecorded` are versions whose fact tells of no contents, as older ones do not;
-    `vacuumed` are parts of versions before the newest that a vacuum has taken."""
+    `vacuumed` are parts of versions before the newest that a vacuum has taken; `untold` are versions that no fact tells of, which
+    nothing reads: somebody else's, or a commit whose writer has not told yet."""
 
     tables: int
     versions: int
@@ -37,15 +38,18 @@ class Checked:
     size_bytes: int
     unrecorded: tuple[str, ...]
     vacuumed: tuple[str, ...]
+    untold: tuple[str, ...]
     damages: tuple[Damage, ...]
 
 
-def recorded(p: Platform, table: str, version: int, *, whole: bool = False) -> dict[str, JSON] | None:
-    """What the fact of a version keeps; None when the store cannot tell. `whole` does without the version before."""
+def recorded(p: Platform, table: str, version: int, *, base: int | None = None) -> dict[str, JSON] | None:
+    """What the fact of a version keeps: all of it, or the difference to a `base` whose own are recorded; None when the store
+    cannot tell."""
     store = p.table_store
     if not isinstance(store, CheckedTables):
         return None
-    base = None if whole or _of(p.journal, Snapshot(table, version - 1)) is None else version - 1
+    if base is not None and _of(p.journal, Snapshot(table, base)) is None:
+        base = None
     before = frozenset[str]() if base is None else store.contents(table, base)
     now = store.contents(table, version)
     added: list[JSON] = [_written(store, table, part) for part in sorted(now - before)]
@@ -62,8 +66,23 @@ def _written(store: CheckedTables, table: str, part: str) -> dict[str, JSON]:
 def check_read(p: Platform, snapshot: Snapshot) -> None:
     """Raises `Tampered` when a version is not what was written; one without record or above `READ_LIMIT` is left to the audit."""
     for sentence in _wrong_with(p, snapshot):
-        hint = "Restore the table from a backup; `werk audit verify` checks them all."
-        raise Tampered(sentence, code="table-tampered", hint=hint)
+        raise _changed(sentence)
+
+
+def check_added(p: Platform, snapshot: Snapshot) -> None:
+    """Raises `Tampered` when what a version added is not what was written: another commit under its number, perhaps."""
+    store, told = p.table_store, _of(p.journal, snapshot)
+    if told is None or not isinstance(store, CheckedTables):
+        return
+    for part, wanted in _after({}, {**told, "removed": []}).items():
+        found = store.content(snapshot.table, part)
+        if found != wanted:
+            raise _changed(_sentence(snapshot, part, found, wanted))
+
+
+def _changed(sentence: str) -> Tampered:
+    hint = "Restore the table from a backup; `werk audit verify` checks them all."
+    return Tampered(sentence, code="table-tampered", hint=hint)
 
 
 def tampered(p: Platform, snapshots: Iterable[str]) -> list[str]:
@@ -92,6 +111,11 @@ def _expected(journal: Reader, snapshot: Snapshot) -> Parts | None:
         chain.append(told)
         base = told["base"]
     return reduce(_after, reversed(chain), Parts())
+
+
+def is_vacuum(entry: TableVersion) -> bool:
+    """A version in which only files went that no newer one reads; its rows are those of the version before."""
+    return entry.operation.startswith(_VACUUM)
 
 
 def _of(journal: Reader, snapshot: Snapshot) -> Mapping[str, JSON] | None:
@@ -133,6 +157,7 @@ def audit(p: Platform, which: Which = "all") -> Checked:
         sum(content.size_bytes for walk in walks for content in walk.found.values() if content),
         tuple(text for walk in walks for text in walk.unrecorded),
         tuple(dict.fromkeys(text for walk in walks for text in walk.vacuumed)),
+        tuple(text for walk in walks for text in walk.untold),
         tuple(damage for walk in walks for damage in walk.damages),
     )
 
@@ -155,10 +180,12 @@ class _Walk:
         self.versions = 0
         self.unrecorded: list[str] = []
         self.vacuumed: list[str] = []
+        self.untold: list[str] = []
         self.damages: list[Damage] = []
 
     def follow(self, told: Mapping[int, Mapping[str, JSON] | None], *, newest_only: bool) -> None:
         newest, before = max(told), (-1, Parts())
+        self.untold += self._untold(told, newest if newest_only else -1)
         for version, contents in sorted(told.items()):
             expected = _next(before, contents)
             before = (version, expected) if expected is not None else (-1, {})
@@ -166,6 +193,14 @@ class _Walk:
                 self.unrecorded.append(f"{self.table}@{version}")
             elif version == newest or not newest_only:
                 self._check(Snapshot(self.table, version), expected, newest=version == newest)
+
+    def _untold(self, told: Container[int], after: int) -> list[str]:
+        try:
+            history = self._p.table_store.history(self.table)
+        except InputError:
+            return []  # gone or damaged: its parts say so
+        strange = [entry for entry in history if entry.version > after and entry.version not in told and not is_vacuum(entry)]
+        return [f"{self.table}@{entry.version}" for entry in reversed(strange)]
 
     def _check(self, snapshot: Snapshot, expected: Parts, *, newest: bool) -> None:
         self.versions += 1
@@ -187,7 +222,7 @@ class _Walk:
 
     def _is_vacuumed(self) -> bool:
         try:
-            return any(entry.operation.startswith(_VACUUM) for entry in self._p.table_store.history(self.table))
+            return any(is_vacuum(entry) for entry in self._p.table_store.history(self.table))
         except InputError:
             return False
 
@@ -213,8 +248,7 @@ def _differences(
         found = content(part)
         if found != wanted:
             whole = False
-            said = "is gone" if found is None else _other(found, wanted)
-            yield _damage(snapshot, part, f"{snapshot} is not what was written: {part} {said}.")
+            yield _damage(snapshot, part, _sentence(snapshot, part, found, wanted))
     try:
         present = store.contents(snapshot.table, snapshot.version)
     except InputError as closed:
@@ -225,6 +259,11 @@ def _differences(
         yield _damage(snapshot, part, f"{snapshot} is not what was written: nobody recorded its {part}.")
     for part in sorted(expected.keys() - present if whole else ()):
         yield _damage(snapshot, part, f"{snapshot} is not what was written: it no longer reads {part}.")
+
+
+def _sentence(snapshot: Snapshot, part: str, found: Content | None, wanted: Content) -> str:
+    said = "is gone" if found is None else _other(found, wanted)
+    return f"{snapshot} is not what was written: {part} {said}."
 
 
 def _other(found: Content, wanted: Content) -> str:

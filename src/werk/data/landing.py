@@ -12,13 +12,12 @@ import polars as pl
 
 from werk.core.canonical import JSON, sha256_hex
 from werk.core.errors import InputError, Refused
-from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
-from werk.data import contents
 from werk.data.contracts import Contract, Severity, conform, marks
 from werk.data.names import PREDICTIONS, QUARANTINE, check_table
-from werk.data.tables import known, latest, scan
+from werk.data.tables import latest, scan
+from werk.data.versions import catch_up, commit, known
 
 RULE = "_rule"
 
@@ -68,19 +67,17 @@ def land(p: Platform, table: str, source: Path | pl.DataFrame, *, contract: Cont
     notes = {"source_sha256": str(origin["sha256"]), "contract_sha256": contract.sha256 if contract else ""}
     notes["references"] = ",".join(f"{name}@{latest(p, name)}" for name in (contract.references if contract else ()))
     notes["project"] = p.project.id  # a commit of somebody else is never taken for one's own
+    for written in (table, f"{table}{QUARANTINE}"):
+        catch_up(p, written)
     before = _landed(p, table, notes)
     if before is not None:
         return before
     good, bad, checks = _judged(p, contract, frame)
     _check_some_good(table, good, bad, checks)
     held = _quarantine(p, table, bad, notes)
-    version = _written(p, table, good, notes)
-    landing = Landing(table, version, len(frame), len(good), len(bad), held, checks, False, notes["source_sha256"])
-    made_of = {contents.OWN: contents.recorded(p, table, version, whole=True)}
-    if held is not None:
-        made_of[contents.HELD] = contents.recorded(p, held.table, held.version, whole=True)
-    p.journal.append([_fact(landing, good, origin, contract, notes, made_of)])
-    return landing
+    body = _body(table, good, held, checks, len(frame), origin, contract, notes)
+    version = commit(p, table, good, body, notes=notes)
+    return Landing(table, version, len(frame), len(good), len(bad), held, checks, False, notes["source_sha256"])
 
 
 def _check_some_good(table: str, good: pl.DataFrame, bad: pl.DataFrame, checks: Sequence[Check]) -> None:
@@ -97,7 +94,7 @@ def _check_some_good(table: str, good: pl.DataFrame, bad: pl.DataFrame, checks: 
 
 def _check_landed(p: Platform, table: str) -> None:
     """A table is landed or written by steps, never both: rows of a file would pass for what a step has made."""
-    made = [row for row in p.journal.rows("tables", {"table": table}) if row["operation"] != "land"]
+    made = p.journal.rows("table_versions", {"table": table, "operation": ["append", "replace"]}, limit=1)
     if table == PREDICTIONS or made:
         hint = "Land the file under another name, in the zone raw."
         raise InputError(f"'{table}' is written by steps, so no file can be landed there.", code="table-of-steps", hint=hint)
@@ -207,43 +204,42 @@ def _quarantine(p: Platform, table: str, bad: pl.DataFrame, notes: Mapping[str, 
     name = f"{table}{QUARANTINE}"
     if bad.is_empty() and known(p, name) is None:
         return None
-    return Snapshot(name, _written(p, name, bad, notes))
+    return Snapshot(name, _held(p, name, bad, notes))
 
 
-def _written(p: Platform, table: str, frame: pl.DataFrame, notes: Mapping[str, str]) -> int:
-    """Committed once: after a kill between the commit and its fact the next try finds its own version."""
+def _held(p: Platform, table: str, frame: pl.DataFrame, notes: Mapping[str, str]) -> int:
+    """Committed once: after a kill before the landing's own commit the next try finds its own version."""
     version = p.table_store.version(table)
     if version is not None and p.table_store.history(table)[0].notes == dict(notes):
         return version
     return p.table_store.write(table, frame, mode="replace", notes=notes)
 
 
-def _fact(
-    landing: Landing,
+def _body(
+    table: str,
     good: pl.DataFrame,
+    held: Snapshot | None,
+    checks: Sequence[Check],
+    rows_in: int,
     origin: Mapping[str, JSON],
     contract: Contract | None,
     notes: Mapping[str, str],
-    made_of: Mapping[str, JSON],
-) -> NewFact:
-    body: dict[str, JSON] = {
-        "table": landing.table,
-        "version": landing.version,
-        "zone": landing.table.partition(".")[0],
+) -> dict[str, JSON]:
+    return {
+        "table": table,
+        "zone": table.partition(".")[0],
         "operation": "land",
-        "rows": landing.rows_landed,
-        "rows_in": landing.rows_in,
-        "quarantined": landing.rows_quarantined,
-        "quarantine": str(landing.quarantine) if landing.quarantine else None,
+        "rows": len(good),
+        "rows_in": rows_in,
+        "quarantined": rows_in - len(good),
+        "quarantine": str(held) if held else None,
         "source": dict(origin),
         "schema": {name: str(dtype) for name, dtype in good.schema.items()},
         "contract_sha256": contract.sha256 if contract else None,
         "owner": contract.owner if contract else None,
-        "checks": [asdict(check) for check in landing.checks],
+        "checks": [asdict(check) for check in checks],
         "notes": dict(notes),
-        **made_of,
     }
-    return NewFact("table.written", landing.table, body, dedupe_key=f"table/{landing.table}@{landing.version}")
 
 
 def _landed(p: Platform, table: str, notes: Mapping[str, str]) -> Landing | None:

@@ -9,12 +9,13 @@ import polars as pl
 
 from werk.core.canonical import JSON
 from werk.core.errors import InputError, unknown
-from werk.core.journal import NewFact, Reader, Row
+from werk.core.journal import Reader, Row
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.core.ports.table_store import LazyTables
 from werk.data import contents
-from werk.data.names import QUARANTINE, check_table
+from werk.data.names import check_table
+from werk.data.versions import catch_up, commit, known
 
 
 def scan(p: Platform, table: str, version: int | None = None) -> pl.LazyFrame:
@@ -23,20 +24,6 @@ def scan(p: Platform, table: str, version: int | None = None) -> pl.LazyFrame:
     if isinstance(store, LazyTables):
         return store.scan(table, at)
     return pl.DataFrame(store.read(table, at)).lazy()
-
-
-def known(p: Platform, table: str) -> int | None:
-    """The newest version that this project's journal tells of and its store has.
-
-    None for what somebody else put into the store, and for a commit whose writer was killed before it could tell.
-    """
-    present = p.table_store.version(table)
-    if present is None:
-        return None
-    newest = _told(p, table, limit=1)
-    if newest and newest[0] > present:  # the store was set back
-        newest = [version for version in _told(p, table) if version <= present]
-    return newest[0] if newest else None
 
 
 def latest(p: Platform, table: str) -> int:
@@ -89,16 +76,6 @@ def absent(p: Platform, table: str, among: Iterable[str]) -> InputError:
     )
 
 
-def _told(p: Platform, table: str, limit: int | None = None) -> list[int]:
-    """The versions in the journal, newest first; a quarantine's are told by the landings of its table."""
-    own = p.journal.rows("table_versions", {"table": table}, order=("-version",), limit=limit)
-    if own or not table.endswith(QUARANTINE):
-        return [cast("int", row["version"]) for row in own]
-    landings = p.journal.rows("table_versions", {"table": table.removesuffix(QUARANTINE)}, order=("-version",))
-    held = [Snapshot.parse(str(row["quarantine"])).version for row in landings if row["quarantine"]]
-    return held[:limit]
-
-
 def write(
     p: Platform,
     table: str,
@@ -107,15 +84,43 @@ def write(
     mode: Literal["append", "replace"] = "append",
     once: tuple[str, int] | None = None,
     notes: Mapping[str, str] | None = None,
+    run: str | None = None,
 ) -> Snapshot:
-    """Commit rows and say so in the journal; with `once`, trying again changes nothing."""
+    """Commit rows and say so in the journal; with `once`, trying again changes nothing. `run` is the one that writes.
+
+    `Refused` when the store is behind the journal, and for an append to rows that this project did not write.
+    """
     check_table(table)
-    version = p.table_store.write(table, frame, mode=mode, once=once, notes=notes)
-    body: dict[str, JSON] = {
+    body = _body(table, frame, mode, notes or {})
+    return Snapshot(table, commit(p, table, frame, body, once=once, notes=notes or {}, run=run))
+
+
+def set_back(p: Platform, table: str) -> Snapshot | None:
+    """Make what this project wrote last the newest version again, as a version of its own; None when it is that already."""
+    check_table(table)
+    stray = catch_up(p, table)
+    at = Snapshot(table, latest(p, table))
+    if stray is None:
+        return None
+    contents.check_read(p, at)
+    frame, notes = scan(p, table, at.version).collect(), {"set_back_to": str(at), "instead_of": f"{table}@{stray}"}
+    body = _body(table, frame, "set-back", notes) | _came_from(p, at, len(frame))
+    # Once: a second one at the same time would take out what was added after the first.
+    return Snapshot(table, commit(p, table, frame, body, once=(f"set-back/{at}", 1), notes=notes))
+
+
+def _came_from(p: Platform, at: Snapshot, rows: int) -> dict[str, JSON]:
+    """What the journal says of the version that is brought back, so that its rows are traced to their file as before."""
+    [row] = p.journal.rows("table_versions", {"table": at.table, "version": at.version})
+    kept = {name: row[name] for name in ("source", "contract_sha256", "owner", "checks", "quarantine", "quarantined")}
+    return {**kept, "rows_in": rows + cast("int", row["quarantined"])}
+
+
+def _body(table: str, frame: pl.DataFrame, operation: str, notes: Mapping[str, str]) -> dict[str, JSON]:
+    return {
         "table": table,
-        "version": version,
         "zone": table.partition(".")[0],
-        "operation": mode,
+        "operation": operation,
         "rows": len(frame),
         "rows_in": len(frame),
         "quarantined": 0,
@@ -125,11 +130,8 @@ def write(
         "contract_sha256": None,
         "owner": None,
         "checks": [],
-        "notes": dict(notes or {}),
-        contents.OWN: contents.recorded(p, table, version, whole=mode == "replace"),
+        "notes": dict(notes),
     }
-    p.journal.append([NewFact("table.written", table, body, dedupe_key=f"table/{table}@{version}")])
-    return Snapshot(table, version)
 
 
 class Pinned:

@@ -12,7 +12,7 @@ import polars as pl
 from werk import data
 from werk.core.canonical import JSON
 from werk.core.errors import Failed, InputError
-from werk.core.nouns import ModelVersion, from_micros
+from werk.core.nouns import ModelVersion, Snapshot, from_micros
 from werk.core.platform import Platform
 from werk.pipelines.steps import PREDICTIONS, SERVING
 from werk.serving.prediction_log import FOLDER, find
@@ -92,8 +92,25 @@ def _checked(p: Platform, id: str, line: Mapping[str, Any]) -> Served:
 
 
 def _unknown(p: Platform, id: str) -> InputError:
+    if (stray := _stray(p, id)) is not None:
+        return InputError(
+            f"The prediction '{id}' stands in {stray} alone, which this project did not write or has not told of.",
+            code="prediction-foreign",
+            hint="Nothing can be said of it; `werk audit verify` lists such versions.",
+        )
     if data.known(p, PREDICTIONS) is None and not _log(p).is_dir():
         hint = "Run the batch inference pipeline, or ask the prediction server."
         return InputError("Nothing has been predicted yet.", code="prediction-unknown", hint=hint)
     hint = f'`werk sql "select prediction_id from {PREDICTIONS} limit 5"` shows some; one that was erased is unknown, too.'
     return InputError(f"There is no prediction '{id}'.", code="prediction-unknown", hint=hint)
+
+
+def _stray(p: Platform, id: str) -> Snapshot | None:
+    """The store's newest version, when the journal does not tell of it and it has a row of that id."""
+    newest = p.table_store.version(PREDICTIONS)
+    if newest is None or newest == data.known(p, PREDICTIONS):
+        return None
+    rows = data.scan(p, PREDICTIONS, newest)
+    if "prediction_id" not in rows.collect_schema() or rows.filter(pl.col("prediction_id") == id).collect().is_empty():
+        return None
+    return Snapshot(PREDICTIONS, newest)

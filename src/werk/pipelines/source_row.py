@@ -84,7 +84,7 @@ def first_prediction(p: Platform) -> str | None:
 
     An id that several rows have (an older werk wrote such) is left out: it is nobody's.
     """
-    if p.table_store.version(PREDICTIONS) is None:
+    if data.known(p, PREDICTIONS) is None:
         return None
     own = data.scan(p, PREDICTIONS).group_by("prediction_id").len().filter(pl.col("len") == 1)
     ids: Sequence[str | None] = own.select(pl.col("prediction_id").min()).collect().to_series().to_list()

@@ -195,7 +195,7 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     drift = _drift(p, mv, loaded, rows, scored, window)
     stored = scored.with_columns(pl.lit(context.run).alias("run"), pl.lit(drift).alias("drift"))
     notes = {"model": str(mv), "window": window}
-    written = data.write(p, PREDICTIONS, stored, once=(once, 1), notes=notes)
+    written = data.write(p, PREDICTIONS, stored, once=(once, 1), notes=notes, run=context.run)
     context.wrote(written)
     if _written_as(p, written, notes):
         record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)

@@ -25,7 +25,7 @@ def with_tables(answer: Answer, checked: Checked | None) -> Answer:
 
 def _record(checked: Checked) -> dict[str, object]:
     counts = {"tables": checked.tables, "versions": checked.versions, "files": checked.parts, "size_bytes": checked.size_bytes}
-    return {**counts, "unrecorded": list(checked.unrecorded), "vacuumed": list(checked.vacuumed)}
+    return {**counts, "unrecorded": list(checked.unrecorded), "vacuumed": list(checked.vacuumed), "untold": list(checked.untold)}
 
 
 def _said(checked: Checked | None) -> list[str]:
@@ -40,6 +40,8 @@ def _said(checked: Checked | None) -> list[str]:
         lines.append(f"  not recorded, so not checked: {_listed(checked.unrecorded)}, written before werk kept digests")
     if checked.vacuumed:
         lines.append(f"  no longer whole after a vacuum: {_listed(checked.vacuumed)}")
+    if checked.untold:
+        lines.append(f"  in the store, not in the journal, so never read: {_listed(checked.untold)}")
     return lines
 
 

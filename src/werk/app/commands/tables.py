@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from werk import data
 from werk.app.answers import Answer
@@ -47,6 +48,15 @@ def tables(as_of: str | None, project: Path | None, profile: str | None) -> Answ
     with opened(project, profile) as session:
         rows = data.standing(reader(session, as_of))
     return Answer(rows=rows, columns=("table", "version", "rows", "quarantined", "owner"))
+
+
+def set_back(table: str, project: Path | None, profile: str | None) -> Answer:
+    with opened(project, profile, writes=True) as session:
+        made = data.set_back(session.p, table)
+        [row] = [row for row in data.standing(session.p.journal) if row["table"] == table]
+    at, before = f"{table}@{row['version']}", cast("dict[str, str]", row["notes"]).get("set_back_to")
+    text = f"{at} has the {row['rows']:,} rows of {before} again" if made else f"{at} is the newest already"
+    return Answer(record={"table": table, "version": row["version"], "rows": row["rows"], "unchanged": made is None}, text=text)
 
 
 def sql(query: str, project: Path | None, profile: str | None) -> Answer:
