@@ -65,6 +65,19 @@ def test_odd_names_come_through_python_and_yaml_as_they_are(made: Callable[..., 
     assert said == "True\n"
 
 
+def test_the_ranges_seen_are_put_to_be_judged_and_are_no_rules(made: Callable[..., Path]) -> None:
+    file = made({"hot\a air\n[K]": [300.5, float("nan"), float("inf"), None] * 15}) / "contracts" / "raw.rows.yaml"
+    assert "#   hot air [K]: 300.5 to 300.5\n" in file.read_text(encoding="utf-8")
+    rules = {rule.name: rule.severity for rule in load_contract(file).rules}
+    assert rules == {
+        "unique(id)": "required",
+        "not_null(id)": "required",
+        "range(hot)": "required",
+        "finite(size)": "warning",
+        "finite(hot\a air\n[K])": "warning",
+    }
+
+
 def test_the_tests_it_comes_with_hold(made: Callable[..., Path]) -> None:
     project = made({"kind": ["a", "b", "c"] * 20})
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]

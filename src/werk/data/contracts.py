@@ -16,7 +16,7 @@ from werk.core.canonical import sha256_hex
 from werk.core.errors import InputError, unknown
 
 Severity = Literal["required", "warning"]
-RuleKind = Literal["not_null", "unique", "range", "allowed", "pattern", "reference"]
+RuleKind = Literal["not_null", "unique", "range", "allowed", "pattern", "reference", "finite"]
 
 # ODCS logical types; a whole column is parsed or the landing is refused, never cast value by value.
 _TYPES: Mapping[str, tuple[type[pl.DataType], ...]] = {
@@ -47,6 +47,11 @@ class Rule:
     pattern: str = ""
     table: str = ""
     column: str = ""
+
+    @property
+    def implied(self) -> bool:
+        """Nobody wrote it, so it is told of only where a row breaks it."""
+        return self.kind == "finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,17 @@ def _rules(properties: Sequence[dict[str, Any]], zone: str, file: str) -> list[R
     keys = tuple(p["name"] for p in properties if p.get("primaryKey"))
     rules = [Rule(f"unique({', '.join(keys)})", "unique", keys, "required")] if keys else []
     for prop in properties:
-        rules += _declared(prop, zone) + [_checked(prop["name"], quality, file) for quality in prop.get("quality") or []]
+        own = _declared(prop, zone) + [_checked(prop["name"], quality, file) for quality in prop.get("quality") or []]
+        rules += [*own, *_implied(prop, own)]
     return rules
+
+
+def _implied(prop: Mapping[str, Any], own: Sequence[Rule]) -> list[Rule]:
+    """What nobody needs to write: a number is finite. NaN is no gap, so `not_null` alone would let it in."""
+    if prop.get("logicalType") not in (None, "", "number"):
+        return []
+    name, needed = prop["name"], any(rule.kind == "not_null" and rule.severity == "required" for rule in own)
+    return [Rule(f"finite({name})", "finite", (name,), "required" if needed else "warning")]
 
 
 def _declared(prop: Mapping[str, Any], zone: str) -> list[Rule]:
@@ -262,12 +276,15 @@ def _check_each(contract: Contract, frame: pl.DataFrame, referenced: Mapping[str
 
 
 def broken(rule: Rule, referenced: Mapping[str, pl.DataFrame]) -> pl.Expr:
-    """True for each row that breaks the rule; a null breaks `not_null` only."""
+    """True for each row that breaks the rule; a null breaks `not_null` only, NaN `finite` only."""
     column = pl.col(rule.columns[0])
     match rule.kind:
         case "not_null":
-            # NaN is a missing number, not a value; the text 'NaN' is one.
-            return pl.any_horizontal(column.is_null(), (cs.by_name(rule.columns[0]) & cs.float()).is_nan().fill_null(False))
+            return column.is_null()
+        case "finite":
+            # Of a column without a type it is asked where it holds floats: the text 'NaN' is a word.
+            floats = cs.by_name(rule.columns[0]) & cs.float()
+            return column.is_not_null() & ~pl.all_horizontal(column.is_not_null(), floats.is_finite())
         case "unique":
             keys = pl.struct(rule.columns)
             return keys.is_duplicated() & pl.all_horizontal(pl.col(name).is_not_null() for name in rule.columns)

@@ -189,6 +189,7 @@ def _judged(p: Platform, contract: Contract | None, frame: pl.DataFrame) -> tupl
             _sentence(rule.name, n, len(frame)),
         )
         for at, rule in enumerate(contract.rules)
+        if not rule.implied or marked[str(at)].any()
     )
     names = [pl.when(pl.col(str(at))).then(pl.lit(r.name)) for at, r in enumerate(contract.rules) if r.severity == "required"]
     if not names:

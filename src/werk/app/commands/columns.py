@@ -23,7 +23,8 @@ CODE = re.compile(r"^TABLE = .*?^CATEGORIES = .*?$", re.MULTILINE | re.DOTALL)
 class Columns:
     """`left_out` are columns that are no features, each with the reason; `types` are those of the contract.
 
-    `telling` are features that tell the outcome all by themselves: likely they became known with it.
+    `telling` are features that tell the outcome all by themselves: likely they became known with it. `seen` is how small and
+    how large each number was.
     """
 
     source: Path
@@ -35,6 +36,7 @@ class Columns:
     left_out: tuple[str, ...]
     types: dict[str, str]
     telling: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
 
 
 def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
@@ -49,10 +51,12 @@ def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
     if not features:
         raise InputError(f"{source.name} has no column to learn from.", code="features-missing", hint=_listed(why))
     categories = tuple(name for name in features if frame.schema[name] in (pl.String, pl.Boolean))
-    left_out = tuple(f"{' '.join(name.split())} ({reason})" for name, reason in why.items() if reason)
+    left_out = tuple(f"{_on_a_line(name)} ({reason})" for name, reason in why.items() if reason)
     types = {name: _type(frame, name, target, key) for name in (*key, target, *features)}
     telling = tuple(name for name in features if _tells(frame, name, target))
-    return Columns(source, _table(source), tuple(key), target, features, categories, left_out, types, telling)
+    return Columns(
+        source, _table(source), tuple(key), target, features, categories, left_out, types, telling, _seen(frame, types)
+    )
 
 
 def _check_target(frame: pl.DataFrame, target: str | None) -> None:
@@ -136,6 +140,17 @@ def _type(frame: pl.DataFrame, name: str, target: str, key: list[str]) -> str:
     return next((word for kind, word in named.items() if dtype == kind), "number" if dtype.is_numeric() else "timestamp")
 
 
+def _seen(frame: pl.DataFrame, types: dict[str, str]) -> tuple[str, ...]:
+    numbers = [frame[name].cast(pl.Float64) for name, kind in types.items() if kind == "number"]
+    ranges = [(one.name, one.filter(one.is_finite()).to_numpy()) for one in numbers]
+    return tuple(f"{_on_a_line(name)}: {found.min():g} to {found.max():g}" for name, found in ranges if len(found))
+
+
+def _on_a_line(text: str) -> str:
+    """As it may stand in a comment."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+
+
 def _table(source: Path) -> str:
     word = re.sub(r"[^a-z0-9]+", "_", source.stem.lower()).strip("_")
     return f"raw.{word if re.match('[a-z]', word) else f'rows_{word}'.rstrip('_')}"
@@ -169,7 +184,17 @@ def as_contract(columns: Columns, owner: str = "") -> str:
         "customProperties": [{"property": "zone", "value": "raw"}],
         "schema": [{"name": name, "physicalType": "table", "properties": properties}],
     }
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return _to_judge(columns) + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def _to_judge(columns: Columns) -> str:
+    """What was there is not what may be there, so it is no rule until somebody makes it one."""
+    lines = [
+        "No range is checked yet, so 1e300 would land unsaid. Judge what was seen, and write what may be to the column, as in",
+        "logicalTypeOptions: {minimum: 0, maximum: 100}. Seen:",
+        *(f"  {one}" for one in columns.seen),
+    ]
+    return "".join(f"# {line}\n" for line in lines) if columns.seen else ""
 
 
 def _property(name: str, kind: str, columns: Columns) -> dict[str, object]:
