@@ -91,6 +91,39 @@ def test_a_changed_type_refuses_the_landing(p: Platform, contract: Made, kind: s
     assert p.table_store.tables() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "says"),
+    [
+        ("number", ["1.5"] * 16 + ["abc"], "is String, the contract says number: row 17 has 'abc'."),
+        ("number", [None, "1", "NA", "nan", ""], "number: row 3 has 'NA', the first of 2 such."),
+        ("number", ["1", "x" * 99], f"number: row 2 has '{'x' * 59}...."),
+        ("integer", ["1", "1.0"], "is String, the contract says integer: row 2 has '1.0'."),
+        ("integer", [1.0, 1.5], "is Float64, the contract says integer: row 2 has 1.5."),
+        ("integer", [1.0, None, float("nan"), float("inf")], "integer: row 3 has nan, the first of 2 such."),
+        ("number", ["1", "2"], "is String, the contract says number."),
+        ("integer", [1.0, None], "is Float64, the contract says integer."),
+        ("boolean", ["true", "x"], "is String, the contract says boolean."),
+    ],
+)
+def test_the_first_value_to_blame_is_named_with_its_row(
+    p: Platform, contract: Made, kind: str, values: list[object], says: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        land(p, "raw.t", pl.DataFrame({"s": values}), contract=contract(f"name: s, logicalType: {kind}"))
+    assert caught.value.message.endswith(says), caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "date", "timestamp"])
+@pytest.mark.parametrize("text", ["id,s\n", "id,s\n1,\n2,\n"])
+def test_a_csv_column_without_a_value_is_of_any_type(p: Platform, contract: Made, tmp_path: Path, kind: str, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    agreed = contract("name: id, logicalType: integer, primaryKey: true", f"name: s, logicalType: {kind}")
+    assert land(p, "raw.t", tmp_path / "t.csv", contract=agreed).rows_landed == text.count(",") - 1
+    full = pl.DataFrame(schema={"id": pl.Int64, "s": pl.Null})
+    assert (scan(p, "raw.t").collect_schema()["s"] == pl.String) == (kind == "string")
+    assert land(p, "raw.t", full, contract=agreed).rows_landed == 0
+
+
 def test_times_become_utc(p: Platform, contract: Made) -> None:
     times = pl.DataFrame({"s": ["2013-01-01T05:00:00Z", "2013-01-01T05:00:00+01:00", None]})
     land(p, "raw.t", times, contract=contract("name: s, logicalType: timestamp"))

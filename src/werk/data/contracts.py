@@ -222,15 +222,20 @@ def _typed(contract: Contract, series: pl.Series) -> pl.Series:
         return series
     if wanted == "timestamp":
         return _utc(contract, series)
-    if series.dtype == pl.Null:
+    if _nothing_in(series):
         return series.cast(_TYPES[wanted][0])
     if not isinstance(series.dtype, _TYPES[wanted]):
         raise _changed(contract, series, wanted)
     return series
 
 
+def _nothing_in(series: pl.Series) -> bool:
+    """Without a value there is no type to be wrong: a CSV column that is empty from top to bottom is read as text."""
+    return series.dtype == pl.Null or (series.dtype == pl.String and series.null_count() == len(series))
+
+
 def _utc(contract: Contract, series: pl.Series) -> pl.Series:
-    if series.dtype == pl.Null:
+    if _nothing_in(series):
         return series.cast(pl.Datetime("us", "UTC"))
     if series.dtype == pl.String:
         if not series.str.contains(_ZONED).all():
@@ -245,11 +250,31 @@ def _utc(contract: Contract, series: pl.Series) -> pl.Series:
 
 
 def _changed(contract: Contract, series: pl.Series, wanted: str) -> InputError:
+    where = misfit(series, wanted)
     return InputError(
-        f"Column '{series.name}' of {contract.table} is {series.dtype}, the contract says {wanted}.",
+        f"Column '{series.name}' of {contract.table} is {series.dtype}, the contract says {wanted}{where and f': {where}'}.",
         code="type-changed",
         hint="Mend the source, or change the contract if the new type is meant.",
     )
+
+
+def misfit(series: pl.Series, wanted: str) -> str:
+    """The first value that is none of the wanted numbers, "row 17 has 'abc'", rows counted from 1; empty where all are."""
+    odd = _no_numbers(series, wanted).arg_true()
+    if not len(odd):
+        return ""
+    text = repr(series[int(odd[0])])
+    shown = text if len(text) <= 60 else f"{text[:60]}..."
+    return f"row {int(odd[0]) + 1:,} has {shown}" + (f", the first of {len(odd):,} such" if len(odd) > 1 else "")
+
+
+def _no_numbers(series: pl.Series, wanted: str) -> pl.Series:
+    """Where a value, if there is one, is no such number; nowhere if no number is wanted."""
+    if series.dtype == pl.String and wanted in ("integer", "number"):
+        return series.cast(pl.Int64 if wanted == "integer" else pl.Float64, strict=False).is_null() & series.is_not_null()
+    if series.dtype.is_float() and wanted == "integer":
+        return (series != series.round()).fill_null(False) | (~series.is_finite()).fill_null(False)
+    return pl.Series([False] * len(series), dtype=pl.Boolean)
 
 
 def marks(contract: Contract, frame: pl.DataFrame, referenced: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -15,17 +15,17 @@ from werk.core.errors import InputError, Refused
 from werk.core.journal import NewFact
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
-from werk.data import contents
+from werk.data import contents, csv_text
 from werk.data.contracts import Contract, Severity, conform, marks
 from werk.data.names import PREDICTIONS, QUARANTINE, check_table
 from werk.data.tables import known, latest, scan
 
 RULE = "_rule"
 
-_READERS: Mapping[str, Callable[[bytes], pl.DataFrame]] = {
-    ".parquet": lambda data: pl.read_parquet(data),
-    ".csv": lambda data: pl.read_csv(data),
-    ".jsonl": lambda data: pl.read_ndjson(data),
+_READERS: Mapping[str, Callable[[str, bytes], pl.DataFrame]] = {
+    ".parquet": lambda _, data: pl.read_parquet(data),
+    ".csv": csv_text.read,
+    ".jsonl": lambda _, data: pl.read_ndjson(data),
 }
 
 
@@ -157,8 +157,10 @@ def _parsed(source: Path, data: bytes) -> pl.DataFrame:
         raise InputError(
             f"{source.name} is none of the known kinds.", code="source-kind", hint=f"Give a file ending in {', '.join(_READERS)}."
         )
+    if not data or data.isspace():
+        raise InputError(f"{source.name} is empty.", code="source-empty", hint="Ask for it again where somebody writes it.")
     try:
-        return _READERS[kind](data)
+        return _READERS[kind](source.name, data)
     except (pl.exceptions.PolarsError, OSError) as damaged:
         first = str(damaged).splitlines()[0]
         raise InputError(
