@@ -44,7 +44,7 @@ def _file(tmp_path: Path, data: bytes) -> Path:
         (b"a,b,a\n1,2,3\n", "column-twice", "two columns named 'a'", "own name"),
         (b"\xef\xbb\xbfa,a\n1,2\n", "column-twice", "two columns named 'a'", "own name"),
         (b'\n"a,b","a,b"\n1,2\n', "column-twice", "two columns named 'a,b'", "own name"),
-        (b"a,b,,\n1,2,,\n", "column-twice", "two columns without a name", "own name"),
+        (b"a,b,,\n1,2,,\n", "column-twice", "two columns named ''", "own name"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, data: bytes, code: str, says: str, hint: str) -> None:

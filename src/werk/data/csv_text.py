@@ -76,8 +76,8 @@ def _check_separator(name: str, data: bytes) -> None:
 def _check_names(name: str, header: Sequence[str]) -> None:
     twice = next((one for at, one in enumerate(header) if one in header[:at]), None)
     if twice is not None:
-        said = f"two columns named '{twice}'" if twice else "two columns without a name"
-        raise InputError(f"{name} has {said}.", code="column-twice", hint="Give each its own name, or take one out.")
+        said = f"{name} has two columns named '{twice}'."
+        raise InputError(said, code="column-twice", hint="Give each its own name, or take one out.")
 
 
 def _check_encoding(name: str, data: bytes) -> None:

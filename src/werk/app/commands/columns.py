@@ -10,12 +10,14 @@ import polars as pl
 import yaml
 
 from werk.core.errors import InputError, unknown
-from werk.data import read_file
+from werk.data import misfit, read_file
 
 # A text of more values than this names things rather than kinds of them, and teaches a model nothing about the next thing.
 MOST_VALUES = 64
 # Where so many rows of one value all had the rarer outcome, or one column ranks them so well, it was hardly known before.
 ENOUGH_ROWS, TELLING_AUC = 20, 0.99
+# A text of which no more than this share is no number was likely meant as a number; one word may stand for what is not known.
+FEW_CELLS, ONE_WORD = 0.1, 0.5
 CODE = re.compile(r"^TABLE = .*?^CATEGORIES = .*?$", re.MULTILINE | re.DOTALL)
 
 
@@ -24,7 +26,7 @@ class Columns:
     """`left_out` are columns that are no features, each with the reason; `types` are those of the contract.
 
     `telling` are features that tell the outcome all by themselves: likely they became known with it. `seen` is how small and
-    how large each number was.
+    how large each number was; `nearly` are texts that would be numbers but for a few cells, with the first of those.
     """
 
     source: Path
@@ -37,6 +39,7 @@ class Columns:
     types: dict[str, str]
     telling: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    nearly: tuple[str, ...] = ()
 
 
 def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
@@ -54,9 +57,8 @@ def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
     left_out = tuple(f"{_on_a_line(name)} ({reason})" for name, reason in why.items() if reason)
     types = {name: _type(frame, name, target, key) for name in (*key, target, *features)}
     telling = tuple(name for name in features if _tells(frame, name, target))
-    return Columns(
-        source, _table(source), tuple(key), target, features, categories, left_out, types, telling, _seen(frame, types)
-    )
+    further = telling, _seen(frame, types), _nearly(others)
+    return Columns(source, _table(source), tuple(key), target, features, categories, left_out, types, *further)
 
 
 def _check_target(frame: pl.DataFrame, target: str | None) -> None:
@@ -105,6 +107,15 @@ def _useless(series: pl.Series) -> str:
     if values < 2:
         return "always the same"
     return f"text of {values:,} values" if series.dtype == pl.String and values > MOST_VALUES else ""
+
+
+def _nearly(columns: list[pl.Series]) -> tuple[str, ...]:
+    """One cell that is no number makes a text of all the others, and so does one word for what is not known."""
+    texts = [series.drop_nulls() for series in columns if series.dtype == pl.String]
+    odd = {text.name: text.filter(text.cast(pl.Float64, strict=False).is_null()) for text in texts}
+    most = {text.name: len(text) * (ONE_WORD if odd[text.name].n_unique() == 1 else FEW_CELLS) for text in texts}
+    few = [series for series in columns if series.name in odd and 0 < len(odd[series.name]) <= most[series.name]]
+    return tuple(f"{_on_a_line(one.name)} ({misfit(one, 'number')})" for one in few)
 
 
 def _tells(frame: pl.DataFrame, name: str, target: str) -> bool:
