@@ -74,6 +74,18 @@ def test_what_can_be_read_is(tmp_path: Path, data: bytes, columns: dict[str, lis
     assert frame.to_dict(as_series=False) == columns
 
 
+@pytest.mark.parametrize("cell", ["nan", "NaN", "NAN", "inf", "-inf", "Infinity", "+INF"])
+def test_what_is_not_finite_is_a_number_however_it_is_spelled(tmp_path: Path, cell: str) -> None:
+    frame, _ = read_file(_file(tmp_path, f"a,b\n1,x\n{cell},{cell}\n2.5,y\n".encode()))
+    assert frame.schema == {"a": pl.Float64, "b": pl.String}
+    assert frame["a"].is_finite().to_list() == [True, False, True]
+
+
+def test_a_word_that_looks_like_no_number_stays_one_where_nothing_else_is(tmp_path: Path) -> None:
+    frame, _ = read_file(_file(tmp_path, b"a,b\nnan,nan\nnan,\n"))
+    assert frame.to_dict(as_series=False) == {"a": ["nan"] * 2, "b": ["nan", None]}
+
+
 @pytest.mark.parametrize(("cell", "dtype"), [(b"1.5", pl.Float64), (b"NaN", pl.Float64), (b"abc", pl.String)])
 def test_a_late_row_of_another_type_counts_like_an_early_one(tmp_path: Path, cell: bytes, dtype: pl.DataType) -> None:
     early, _ = read_file(_file(tmp_path, HEAD + b"1," + cell + b"\n" + b"1,2\n" * 150))

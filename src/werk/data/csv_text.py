@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import polars as pl
+import polars.selectors as cs
 
 from werk.core.errors import InputError
 
 _SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+_NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 # Gzip, Zstandard and zlib, which the reader unpacks by itself.
 _PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda")
 
@@ -21,9 +23,21 @@ def read(name: str, data: bytes) -> pl.DataFrame:
     if not data.startswith(_PACKED):
         _check_header(name, data)
     try:
-        return pl.read_csv(data)
+        return _with_numbers(pl.read_csv(data))
     except pl.exceptions.ComputeError:
-        return _read_whole(name, data)
+        return _with_numbers(_read_whole(name, data))
+
+
+def _with_numbers(frame: pl.DataFrame) -> pl.DataFrame:
+    """The reader takes 'NaN' for a number and 'nan' for a word."""
+    return frame.with_columns(text.cast(pl.Float64) for text in frame.select(cs.string()) if _are_numbers(text))
+
+
+def _are_numbers(text: pl.Series) -> bool:
+    if not text.str.contains(_NOT_FINITE).any():
+        return False
+    numbers = text.cast(pl.Float64, strict=False)
+    return numbers.null_count() == text.null_count() and bool(numbers.is_finite().any())
 
 
 def _read_whole(name: str, data: bytes) -> pl.DataFrame:
@@ -76,8 +90,8 @@ def _check_separator(name: str, data: bytes) -> None:
 def _check_names(name: str, header: Sequence[str]) -> None:
     twice = next((one for at, one in enumerate(header) if one in header[:at]), None)
     if twice is not None:
-        said = f"{name} has two columns named '{twice}'."
-        raise InputError(said, code="column-twice", hint="Give each its own name, or take one out.")
+        hint = "Give each its own name, or take one out."
+        raise InputError(f"{name} has two columns named '{twice}'.", code="column-twice", hint=hint)
 
 
 def _check_encoding(name: str, data: bytes) -> None:
