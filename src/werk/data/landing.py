@@ -158,7 +158,7 @@ def _parsed(source: Path, data: bytes) -> pl.DataFrame:
             f"{source.name} is none of the known kinds.", code="source-kind", hint=f"Give a file ending in {', '.join(_READERS)}."
         )
     if not data or data.isspace():
-        raise InputError(f"{source.name} is empty.", code="source-empty", hint="Ask for it again where somebody writes it.")
+        raise InputError(f"{source.name} is empty.", code="source-empty", hint="Ask for it again from whoever writes it.")
     try:
         return _READERS[kind](source.name, data)
     except (pl.exceptions.PolarsError, OSError) as damaged:
