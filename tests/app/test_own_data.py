@@ -13,9 +13,11 @@ import polars as pl
 import pytest
 
 from werk.app.commands.columns import Columns, as_code, columns_of
+from werk.app.commands.predict import numbers
 from werk.app.commands.projects import init
 from werk.core.errors import InputError, WerkError
 from werk.data import load_contract
+from werk.models import Model
 
 ROWS = 60
 BASE = {"id": list(range(ROWS)), "hot": [at % 2 for at in range(ROWS)], "size": [at / 7 for at in range(ROWS)]}
@@ -65,6 +67,19 @@ def test_odd_names_come_through_python_and_yaml_as_they_are(made: Callable[..., 
     assert said == "True\n"
 
 
+def test_the_ranges_seen_are_put_to_be_judged_and_are_no_rules(made: Callable[..., Path]) -> None:
+    file = made({"hot\a air\n[K]": [300.5, float("nan"), float("inf"), None] * 15}) / "contracts" / "raw.rows.yaml"
+    assert "#   hot air [K]: 300.5 to 300.5\n" in file.read_text(encoding="utf-8")
+    rules = {rule.name: rule.severity for rule in load_contract(file).rules}
+    assert rules == {
+        "unique(id)": "required",
+        "not_null(id)": "required",
+        "range(hot)": "required",
+        "finite(size)": "warning",
+        "finite(hot\a air\n[K])": "warning",
+    }
+
+
 def test_the_tests_it_comes_with_hold(made: Callable[..., Path]) -> None:
     project = made({"kind": ["a", "b", "c"] * 20})
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
@@ -100,6 +115,33 @@ def test_what_teaches_nothing_is_left_out_and_named(tmp_path: Path) -> None:
     left_out = ("serial (text of 120 values)", "always (always the same)", "nothing (always the same)")
     assert found.left_out == (*left_out, "day (a date)", "parts (a list)")
     assert code(found)["CATEGORIES"] == ("kind", "flag")
+
+
+def test_a_number_that_one_cell_made_a_text_is_told_of_with_that_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = range(200)
+    torque = ["abc" if at == 16 else None if at == 3 else str(40 + at / 7) for at in rows]
+    wear = ["NA" if at % 3 == 1 else str(at) for at in rows]
+    words = ["x" for _ in rows]
+    speed = ["n/a" if at in (4, 9) else str(at % 9) for at in rows]
+    serial = [f"s{at}" if at % 8 == 0 else str(at) for at in rows]
+    frame = pl.DataFrame({"id": rows, "hot": [at % 2 for at in rows], "size": rows})
+    texts = {"torque": torque, "wear": wear, "speed": speed, "serial": serial, "words": words}
+    frame.with_columns(**{name: pl.Series(cells) for name, cells in texts.items()}).write_csv("rows.csv")
+    found = columns_of(Path("rows.csv"), "hot", ["id"])
+    first = ("torque (row 17 has 'abc')", "wear (row 2 has 'NA', the first of 67 such)")
+    assert found.nearly == (*first, "speed (row 5 has 'n/a', the first of 2 such)")
+    said = init("mine", None, Path("rows.csv"), "hot", ["id"]).text
+    assert f"look at {', '.join(found.nearly)}: text because of such cells" in said
+
+
+def test_a_csv_to_be_scored_has_numbers_where_the_model_takes_them() -> None:
+    model = Model(None, "toy", ("size", "wear", "kind"), {"kind": ("1", "b")}, "hot", "binary", ("id",))
+    texts = pl.DataFrame({"id": ["a", "b"], "size": [1, 2], "wear": pl.Series([None] * 2, dtype=pl.String), "kind": ["1", "b"]})
+    told = numbers(model, texts)
+    assert told.schema == {"id": pl.String, "size": pl.Int64, "wear": pl.Null, "kind": pl.String}
+    with pytest.raises(InputError, match=r"Column 'wear' is text, not a number: row 2 has 'abc'\."):
+        numbers(model, texts.with_columns(wear=pl.Series(["1.5", "abc"])))
 
 
 @pytest.mark.parametrize(

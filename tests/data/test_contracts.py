@@ -91,6 +91,39 @@ def test_a_changed_type_refuses_the_landing(p: Platform, contract: Made, kind: s
     assert p.table_store.tables() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "says"),
+    [
+        ("number", ["1.5"] * 16 + ["abc"], "is String, the contract says number: row 17 has 'abc'."),
+        ("number", [None, "1", "NA", "nan", ""], "number: row 3 has 'NA', the first of 2 such."),
+        ("number", ["1", "x" * 99], f"number: row 2 has '{'x' * 59}...."),
+        ("integer", ["1", "1.0"], "is String, the contract says integer: row 2 has '1.0'."),
+        ("integer", [1.0, 1.5], "is Float64, the contract says integer: row 2 has 1.5."),
+        ("integer", [1.0, None, float("nan"), float("inf")], "integer: row 3 has nan, the first of 2 such."),
+        ("number", ["1", "2"], "is String, the contract says number."),
+        ("integer", [1.0, None], "is Float64, the contract says integer."),
+        ("boolean", ["true", "x"], "is String, the contract says boolean."),
+    ],
+)
+def test_the_first_value_to_blame_is_named_with_its_row(
+    p: Platform, contract: Made, kind: str, values: list[object], says: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        land(p, "raw.t", pl.DataFrame({"s": values}), contract=contract(f"name: s, logicalType: {kind}"))
+    assert caught.value.message.endswith(says), caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "date", "timestamp"])
+@pytest.mark.parametrize("text", ["id,s\n", "id,s\n1,\n2,\n"])
+def test_a_csv_column_without_a_value_is_of_any_type(p: Platform, contract: Made, tmp_path: Path, kind: str, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    agreed = contract("name: id, logicalType: integer, primaryKey: true", f"name: s, logicalType: {kind}")
+    assert land(p, "raw.t", tmp_path / "t.csv", contract=agreed).rows_landed == text.count(",") - 1
+    full = pl.DataFrame(schema={"id": pl.Int64, "s": pl.Null})
+    assert (scan(p, "raw.t").collect_schema()["s"] == pl.String) == (kind == "string")
+    assert land(p, "raw.t", full, contract=agreed).rows_landed == 0
+
+
 def test_times_become_utc(p: Platform, contract: Made) -> None:
     times = pl.DataFrame({"s": ["2013-01-01T05:00:00Z", "2013-01-01T05:00:00+01:00", None]})
     land(p, "raw.t", times, contract=contract("name: s, logicalType: timestamp"))
@@ -103,17 +136,44 @@ def test_a_column_without_a_type_may_hold_any(p: Platform, contract: Made) -> No
     assert land(p, "raw.t", pl.DataFrame({"s": [1]}), contract=contract("name: s")).rows_landed == 1
 
 
-def test_nan_is_a_missing_number_and_a_word(p: Platform, contract: Made) -> None:
-    numbers = pl.DataFrame({"s": [float("nan"), None, 1.0, float("inf")]})
-    assert land(p, "raw.t", numbers, contract=contract(NUMBER + ", required: true")).rows_quarantined == 2
-    words = pl.DataFrame({"s": ["NaN", "nan", None]})
+ODD_NUMBERS = pl.DataFrame({"s": [float("nan"), None, 1.0, float("inf"), float("-inf"), 1e300]})
+
+
+@pytest.mark.parametrize("line", ["name: s", NUMBER])
+def test_a_number_that_is_not_finite_is_counted_and_a_gap_is_none(p: Platform, contract: Made, line: str) -> None:
+    landing = land(p, "raw.t", ODD_NUMBERS, contract=contract(line))
+    assert (_broken(landing), landing.rows_landed) == ({"finite(s)": 3}, 6)
+    assert landing.checks[0].sentence == "finite(s): 3 of 6 rows break it (50.0 %)"
+
+
+@pytest.mark.parametrize("line", ["name: s, required: true", NUMBER + ", required: true", NUMBER + ", primaryKey: true"])
+def test_where_a_number_is_required_one_that_is_not_finite_is_set_aside(p: Platform, contract: Made, line: str) -> None:
+    landing = land(p, "raw.t", ODD_NUMBERS, contract=contract(line))
+    assert {**_broken(landing), "unique(s)": 0} == {"unique(s)": 0, "not_null(s)": 1, "finite(s)": 3}
+    why = scan(p, "raw.t_quarantine").collect()["_rule"]
+    assert sorted(why) == ["finite(s)"] * 3 + ["not_null(s)"]
+
+
+def test_a_gap_asked_for_by_metric_makes_the_number_as_needed_as_that(p: Platform, contract: Made) -> None:
+    for severity, held in {"warning": 0, "error": 4}.items():
+        line = f"{NUMBER}, quality: [{{metric: nullValues, severity: {severity}}}]"
+        landing = land(p, "raw.t", ODD_NUMBERS, contract=contract(line))
+        assert (_broken(landing), landing.rows_quarantined) == ({"not_null(s)": 1, "finite(s)": 3}, held)
+
+
+def test_what_is_no_float_is_finite_and_not_spoken_of(p: Platform, contract: Made) -> None:
+    words = pl.DataFrame({"s": ["NaN", "inf", None]})
+    assert _broken(land(p, "raw.t", words, contract=contract("name: s"))) == {}
     assert land(p, "raw.t", words, contract=contract(TEXT + ", required: true")).rows_quarantined == 1
+    for dtype in (pl.Int64, pl.Decimal(10, 2), pl.Null):
+        rows = pl.DataFrame({"s": pl.Series([None] if dtype == pl.Null else [1, None]).cast(dtype)})
+        assert _broken(land(p, "raw.t", rows, contract=contract(NUMBER))) == {}
 
 
 def test_a_missing_number_is_not_outside_a_range(p: Platform, contract: Made) -> None:
     numbers = pl.DataFrame({"s": [float("nan"), None, -1.0, 0.0, 5.0, 6.0, float("inf")]})
     ranged = contract(NUMBER + ", logicalTypeOptions: {minimum: 0, maximum: 5}")
-    assert _broken(land(p, "raw.t", numbers, contract=ranged)) == {"range(s)": 3}
+    assert _broken(land(p, "raw.t", numbers, contract=ranged)) == {"range(s)": 3, "finite(s)": 2}
 
 
 def test_every_row_of_a_doubled_key_is_set_aside(p: Platform, contract: Made) -> None:

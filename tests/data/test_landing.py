@@ -87,10 +87,7 @@ def test_a_file_never_passes_for_what_a_step_has_made(p: Platform, tmp_path: Pat
     [
         ("cut.parquet", lambda data: data[:-40]),
         ("short.parquet", lambda data: data[:6]),
-        ("empty.parquet", lambda data: b""),
         ("holed.parquet", lambda data: data[:8] + b"\xff" * 60 + data[68:]),
-        ("empty.csv", lambda data: b""),
-        ("latin.csv", lambda data: b"a\n\xff\n"),
         ("cut.jsonl", lambda data: b'{"a": 1}\n{"a":'),
     ],
 )
@@ -101,6 +98,14 @@ def test_a_damaged_source_lands_nothing(p: Platform, tmp_path: Path, name: str, 
         land(p, "raw.t", source)
     assert caught.value.code == "source-damaged"
     assert p.table_store.tables() == []
+
+
+@pytest.mark.parametrize("name", ["empty.parquet", "empty.csv", "empty.jsonl"])
+def test_a_source_with_nothing_in_it_lands_nothing(p: Platform, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=f"{name} is empty") as caught:
+        land(p, "raw.t", tmp_path / name)
+    assert (caught.value.code, p.table_store.tables()) == ("source-empty", [])
 
 
 def test_a_source_that_is_no_file_is_named(p: Platform, tmp_path: Path) -> None:

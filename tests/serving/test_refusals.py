@@ -36,6 +36,8 @@ def record(**changed: Any) -> dict[str, Any]:
         (record(temp="warm"), 400, "'temp' needs a number, row 0 has 'warm'"),
         (record(temp=[1]), 400, "a list"),
         (record(carrier=1.5), 400, "'carrier' needs text"),
+        (record(carrier=3), 400, "'carrier' needs text, row 0 has 3"),
+        (record(carrier=False), 400, "'carrier' needs text, row 0 has False"),
         (b'{"instances": [[NaN, 3, "UA"]]}', 400, "not JSON"),
         (b'{"instances": [[Infinity, 3, "UA"]]}', 400, "not JSON"),
         (b'{"instances": [[1e999, 3, "UA"]]}', 400, "not JSON"),

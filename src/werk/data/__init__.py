@@ -1,7 +1,7 @@
 """Tables, contracts and what lands in them."""
 
 from werk.data.contents import Checked, Which, audit, tampered
-from werk.data.contracts import Contract, Rule, load_contract
+from werk.data.contracts import Contract, Rule, load_contract, misfit
 from werk.data.facts import PROJECTIONS
 from werk.data.landing import Check, Landing, land, read_file
 from werk.data.metadata import metadata
@@ -27,6 +27,7 @@ __all__ = [
     "latest",
     "load_contract",
     "metadata",
+    "misfit",
     "pins",
     "read_file",
     "scan",

@@ -16,7 +16,7 @@ from werk.core.canonical import sha256_hex
 from werk.core.errors import InputError, unknown
 
 Severity = Literal["required", "warning"]
-RuleKind = Literal["not_null", "unique", "range", "allowed", "pattern", "reference"]
+RuleKind = Literal["not_null", "unique", "range", "allowed", "pattern", "reference", "finite"]
 
 # ODCS logical types; a whole column is parsed or the landing is refused, never cast value by value.
 _TYPES: Mapping[str, tuple[type[pl.DataType], ...]] = {
@@ -47,6 +47,11 @@ class Rule:
     pattern: str = ""
     table: str = ""
     column: str = ""
+
+    @property
+    def implied(self) -> bool:
+        """Nobody wrote it, so it is told of only where a row breaks it."""
+        return self.kind == "finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,17 @@ def _rules(properties: Sequence[dict[str, Any]], zone: str, file: str) -> list[R
     keys = tuple(p["name"] for p in properties if p.get("primaryKey"))
     rules = [Rule(f"unique({', '.join(keys)})", "unique", keys, "required")] if keys else []
     for prop in properties:
-        rules += _declared(prop, zone) + [_checked(prop["name"], quality, file) for quality in prop.get("quality") or []]
+        own = _declared(prop, zone) + [_checked(prop["name"], quality, file) for quality in prop.get("quality") or []]
+        rules += [*own, *_implied(prop, own)]
     return rules
+
+
+def _implied(prop: Mapping[str, Any], own: Sequence[Rule]) -> list[Rule]:
+    """What nobody needs to write: a number is finite. NaN is no gap, so `not_null` alone would let it in."""
+    if prop.get("logicalType") not in (None, "", "number"):
+        return []
+    name, needed = prop["name"], any(rule.kind == "not_null" and rule.severity == "required" for rule in own)
+    return [Rule(f"finite({name})", "finite", (name,), "required" if needed else "warning")]
 
 
 def _declared(prop: Mapping[str, Any], zone: str) -> list[Rule]:
@@ -208,15 +222,20 @@ def _typed(contract: Contract, series: pl.Series) -> pl.Series:
         return series
     if wanted == "timestamp":
         return _utc(contract, series)
-    if series.dtype == pl.Null:
+    if _nothing_in(series):
         return series.cast(_TYPES[wanted][0])
     if not isinstance(series.dtype, _TYPES[wanted]):
         raise _changed(contract, series, wanted)
     return series
 
 
+def _nothing_in(series: pl.Series) -> bool:
+    """Without a value there is no type to be wrong: a CSV column that is empty from top to bottom is read as text."""
+    return series.dtype == pl.Null or (series.dtype == pl.String and series.null_count() == len(series))
+
+
 def _utc(contract: Contract, series: pl.Series) -> pl.Series:
-    if series.dtype == pl.Null:
+    if _nothing_in(series):
         return series.cast(pl.Datetime("us", "UTC"))
     if series.dtype == pl.String:
         if not series.str.contains(_ZONED).all():
@@ -231,11 +250,31 @@ def _utc(contract: Contract, series: pl.Series) -> pl.Series:
 
 
 def _changed(contract: Contract, series: pl.Series, wanted: str) -> InputError:
+    where = misfit(series, wanted)
     return InputError(
-        f"Column '{series.name}' of {contract.table} is {series.dtype}, the contract says {wanted}.",
+        f"Column '{series.name}' of {contract.table} is {series.dtype}, the contract says {wanted}{where and f': {where}'}.",
         code="type-changed",
         hint="Mend the source, or change the contract if the new type is meant.",
     )
+
+
+def misfit(series: pl.Series, wanted: str) -> str:
+    """The first value that is none of the wanted numbers, "row 17 has 'abc'", rows counted from 1; empty where all are."""
+    odd = _no_numbers(series, wanted).arg_true()
+    if not len(odd):
+        return ""
+    text = repr(series[int(odd[0])])
+    shown = text if len(text) <= 60 else f"{text[:60]}..."
+    return f"row {int(odd[0]) + 1:,} has {shown}" + (f", the first of {len(odd):,} such" if len(odd) > 1 else "")
+
+
+def _no_numbers(series: pl.Series, wanted: str) -> pl.Series:
+    """Where a value, if there is one, is no such number; nowhere if no number is wanted."""
+    if series.dtype == pl.String and wanted in ("integer", "number"):
+        return series.cast(pl.Int64 if wanted == "integer" else pl.Float64, strict=False).is_null() & series.is_not_null()
+    if series.dtype.is_float() and wanted == "integer":
+        return (series != series.round()).fill_null(False) | (~series.is_finite()).fill_null(False)
+    return pl.Series([False] * len(series), dtype=pl.Boolean)
 
 
 def marks(contract: Contract, frame: pl.DataFrame, referenced: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -262,12 +301,15 @@ def _check_each(contract: Contract, frame: pl.DataFrame, referenced: Mapping[str
 
 
 def broken(rule: Rule, referenced: Mapping[str, pl.DataFrame]) -> pl.Expr:
-    """True for each row that breaks the rule; a null breaks `not_null` only."""
+    """True for each row that breaks the rule; a null breaks `not_null` only, NaN `finite` only."""
     column = pl.col(rule.columns[0])
     match rule.kind:
         case "not_null":
-            # NaN is a missing number, not a value; the text 'NaN' is one.
-            return pl.any_horizontal(column.is_null(), (cs.by_name(rule.columns[0]) & cs.float()).is_nan().fill_null(False))
+            return column.is_null()
+        case "finite":
+            # Of a column without a type it is asked where it holds floats: the text 'NaN' is a word.
+            floats = cs.by_name(rule.columns[0]) & cs.float()
+            return column.is_not_null() & ~pl.all_horizontal(column.is_not_null(), floats.is_finite())
         case "unique":
             keys = pl.struct(rule.columns)
             return keys.is_duplicated() & pl.all_horizontal(pl.col(name).is_not_null() for name in rule.columns)

@@ -14,6 +14,7 @@ from werk.core.canonical import JSON, sha256_hex
 from werk.core.errors import InputError, Refused
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
+from werk.data import csv_text
 from werk.data.contracts import Contract, Severity, conform, marks
 from werk.data.names import PREDICTIONS, QUARANTINE, check_table
 from werk.data.tables import latest, scan
@@ -21,10 +22,10 @@ from werk.data.versions import catch_up, commit, known
 
 RULE = "_rule"
 
-_READERS: Mapping[str, Callable[[bytes], pl.DataFrame]] = {
-    ".parquet": lambda data: pl.read_parquet(data),
-    ".csv": lambda data: pl.read_csv(data),
-    ".jsonl": lambda data: pl.read_ndjson(data),
+_READERS: Mapping[str, Callable[[str, bytes], pl.DataFrame]] = {
+    ".parquet": lambda _, data: pl.read_parquet(data),
+    ".csv": csv_text.read,
+    ".jsonl": lambda _, data: pl.read_ndjson(data),
 }
 
 
@@ -154,8 +155,10 @@ def _parsed(source: Path, data: bytes) -> pl.DataFrame:
         raise InputError(
             f"{source.name} is none of the known kinds.", code="source-kind", hint=f"Give a file ending in {', '.join(_READERS)}."
         )
+    if not data or data.isspace():
+        raise InputError(f"{source.name} is empty.", code="source-empty", hint="Ask for it again from whoever writes it.")
     try:
-        return _READERS[kind](data)
+        return _READERS[kind](source.name, data)
     except (pl.exceptions.PolarsError, OSError) as damaged:
         first = str(damaged).splitlines()[0]
         raise InputError(
@@ -186,6 +189,7 @@ def _judged(p: Platform, contract: Contract | None, frame: pl.DataFrame) -> tupl
             _sentence(rule.name, n, len(frame)),
         )
         for at, rule in enumerate(contract.rules)
+        if not rule.implied or marked[str(at)].any()
     )
     names = [pl.when(pl.col(str(at))).then(pl.lit(r.name)) for at, r in enumerate(contract.rules) if r.severity == "required"]
     if not names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ _NUMBERS = frozenset({float, int, bool, type(None)})  # bool included: the batch
 
 _PLAIN = _NUMBERS | {str}
 _LOOKED_AT = 200  # names compared for "did you mean": each takes some ten microseconds of everybody's time
+_WHOLE, _BOOLEAN = re.compile(r"-?\d+"), re.compile("true|false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,26 @@ def _coded(name: str, values: Sequence[object], codes: Mapping[str, float]) -> l
     for at, value in enumerate(values):
         if value is None:
             out.append(np.nan)
-        elif isinstance(value, str | int):  # whole numbers and booleans name categories too, as the data frame spells them
-            out.append(codes.get(str(value).lower() if isinstance(value, bool) else str(value), np.nan))
+        elif isinstance(value, str):
+            out.append(codes.get(value, np.nan))
+        elif isinstance(value, int) and _may_name(value, codes):
+            out.append(codes.get(_spelled(value), np.nan))
         else:
             raise _mistyped(name, "text", at, value)
     return out
+
+
+def _may_name(value: int, codes: Mapping[str, float]) -> bool:
+    """Whole numbers and booleans name categories too, where some of those are such: one never seen is no mistake."""
+    if not codes or _spelled(value) in codes:
+        return True
+    kind = _BOOLEAN if isinstance(value, bool) else _WHOLE
+    return any(map(kind.fullmatch, codes))
+
+
+def _spelled(value: int) -> str:
+    """As the data frame spells it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _mistyped(name: str, wanted: str, at: int, value: object) -> InputError:

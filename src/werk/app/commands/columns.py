@@ -10,12 +10,14 @@ import polars as pl
 import yaml
 
 from werk.core.errors import InputError, unknown
-from werk.data import read_file
+from werk.data import misfit, read_file
 
 # A text of more values than this names things rather than kinds of them, and teaches a model nothing about the next thing.
 MOST_VALUES = 64
 # Where so many rows of one value all had the rarer outcome, or one column ranks them so well, it was hardly known before.
 ENOUGH_ROWS, TELLING_AUC = 20, 0.99
+# A text of which no more than this share is no number was likely meant as a number; one word may stand for what is not known.
+FEW_CELLS, ONE_WORD = 0.1, 0.5
 CODE = re.compile(r"^TABLE = .*?^CATEGORIES = .*?$", re.MULTILINE | re.DOTALL)
 
 
@@ -23,7 +25,8 @@ CODE = re.compile(r"^TABLE = .*?^CATEGORIES = .*?$", re.MULTILINE | re.DOTALL)
 class Columns:
     """`left_out` are columns that are no features, each with the reason; `types` are those of the contract.
 
-    `telling` are features that tell the outcome all by themselves: likely they became known with it.
+    `telling` are features that tell the outcome all by themselves: likely they became known with it. `seen` is how small and
+    how large each number was; `nearly` are texts that would be numbers but for a few cells, with the first of those.
     """
 
     source: Path
@@ -35,6 +38,8 @@ class Columns:
     left_out: tuple[str, ...]
     types: dict[str, str]
     telling: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    nearly: tuple[str, ...] = ()
 
 
 def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
@@ -49,10 +54,11 @@ def columns_of(source: Path, target: str | None, key: list[str]) -> Columns:
     if not features:
         raise InputError(f"{source.name} has no column to learn from.", code="features-missing", hint=_listed(why))
     categories = tuple(name for name in features if frame.schema[name] in (pl.String, pl.Boolean))
-    left_out = tuple(f"{' '.join(name.split())} ({reason})" for name, reason in why.items() if reason)
+    left_out = tuple(f"{_on_a_line(name)} ({reason})" for name, reason in why.items() if reason)
     types = {name: _type(frame, name, target, key) for name in (*key, target, *features)}
     telling = tuple(name for name in features if _tells(frame, name, target))
-    return Columns(source, _table(source), tuple(key), target, features, categories, left_out, types, telling)
+    further = telling, _seen(frame, types), _nearly(others)
+    return Columns(source, _table(source), tuple(key), target, features, categories, left_out, types, *further)
 
 
 def _check_target(frame: pl.DataFrame, target: str | None) -> None:
@@ -103,6 +109,15 @@ def _useless(series: pl.Series) -> str:
     return f"text of {values:,} values" if series.dtype == pl.String and values > MOST_VALUES else ""
 
 
+def _nearly(columns: list[pl.Series]) -> tuple[str, ...]:
+    """One cell that is no number makes a text of all the others, and so does one word for what is not known."""
+    texts = [series.drop_nulls() for series in columns if series.dtype == pl.String]
+    odd = {text.name: text.filter(text.cast(pl.Float64, strict=False).is_null()) for text in texts}
+    most = {text.name: len(text) * (ONE_WORD if odd[text.name].n_unique() == 1 else FEW_CELLS) for text in texts}
+    few = [series for series in columns if series.name in odd and 0 < len(odd[series.name]) <= most[series.name]]
+    return tuple(f"{_on_a_line(one.name)} ({misfit(one, 'number')})" for one in few)
+
+
 def _tells(frame: pl.DataFrame, name: str, target: str) -> bool:
     known = frame.select(value=name, outcome=pl.col(target).cast(pl.Float64)).drop_nulls("outcome")
     if known["value"].n_unique() <= MOST_VALUES:
@@ -134,6 +149,17 @@ def _type(frame: pl.DataFrame, name: str, target: str, key: list[str]) -> str:
         return "integer"
     named = {pl.String: "string", pl.Boolean: "boolean", pl.Date: "date"}
     return next((word for kind, word in named.items() if dtype == kind), "number" if dtype.is_numeric() else "timestamp")
+
+
+def _seen(frame: pl.DataFrame, types: dict[str, str]) -> tuple[str, ...]:
+    numbers = [frame[name].cast(pl.Float64) for name, kind in types.items() if kind == "number"]
+    ranges = [(one.name, one.filter(one.is_finite()).to_numpy()) for one in numbers]
+    return tuple(f"{_on_a_line(name)}: {found.min():g} to {found.max():g}" for name, found in ranges if len(found))
+
+
+def _on_a_line(text: str) -> str:
+    """As it may stand in a comment."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def _table(source: Path) -> str:
@@ -169,7 +195,17 @@ def as_contract(columns: Columns, owner: str = "") -> str:
         "customProperties": [{"property": "zone", "value": "raw"}],
         "schema": [{"name": name, "physicalType": "table", "properties": properties}],
     }
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return _to_judge(columns) + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def _to_judge(columns: Columns) -> str:
+    """What was there is not what may be there, so it is no rule until somebody makes it one."""
+    lines = [
+        "No range is checked yet, so 1e300 would land unsaid. Judge what was seen, and write what may be to the column, as in",
+        "logicalTypeOptions: {minimum: 0, maximum: 100}. Seen:",
+        *(f"  {one}" for one in columns.seen),
+    ]
+    return "".join(f"# {line}\n" for line in lines) if columns.seen else ""
 
 
 def _property(name: str, kind: str, columns: Columns) -> dict[str, object]:

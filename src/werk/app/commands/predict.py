@@ -28,6 +28,7 @@ def predict(model: str, source: str, out: Path | None, project: Path | None, pro
         loaded = load(session.p, mv)
         frame, origin = _rows(session, source)
         _check_columns(loaded, frame)
+        frame = numbers(loaded, frame)
         scored = score(session.p, mv, loaded, frame, input_snapshot=origin)
     if out is not None:
         _write(scored, out)
@@ -60,6 +61,16 @@ def _check_columns(model: Model, frame: pl.DataFrame) -> None:
             kind = "feature" if name in model.features else "key column"
             hint = f"The rows have: {', '.join(frame.columns[:20])}."
             raise unknown(f"{kind} in these rows:", name, frame.columns, code="feature-missing", hint=hint)
+
+
+def numbers(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
+    """A text where a number belongs is named by its row; a column without any value, which a CSV gives as text, is gaps."""
+    names = [one for one in model.features if one not in model.categories and frame.schema[one] == pl.String]
+    for name in names:
+        if where := data.misfit(frame[name], "number"):
+            said = f"Column '{name}' is text, not a number: {where}."
+            raise InputError(said, code="feature-type", hint="Mend the cell, or leave it empty if its value is not known.")
+    return frame.with_columns(pl.col(name).cast(pl.Null) for name in names if not frame[name].count())
 
 
 def _write(scored: pl.DataFrame, out: Path) -> None:

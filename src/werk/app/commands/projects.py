@@ -70,8 +70,10 @@ def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
     features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories"
     names = ", ".join(columns.telling)
     telling = [f"  look at {names}: alone enough to tell the outcome, so were they known before it?"] if names else []
+    mended = "text because of such cells, and numbers once they are mended or left empty"
+    nearly = [f"  look at {', '.join(columns.nearly)}: {mended}"] if columns.nearly else []
     then = f"  next: cd {name}, fill in plan.toml, then: werk ingest {_landing(target, columns)}"
-    return [features, *left_out, *telling, then]
+    return [features, *left_out, *telling, *nearly, then]
 
 
 def create(target: Path, template: str, columns: Columns | None = None) -> None:
