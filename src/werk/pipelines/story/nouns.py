@@ -31,15 +31,23 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
+    """`contract` is False where it landed without one: nothing of it was checked then."""
+
     table: str
     rows_in: int
     landed: int
     quarantined: int
     checks: tuple[Check, ...] = ()
+    contract: bool = True
 
     @property
     def adds_up(self) -> bool:
         return self.rows_in == self.landed + self.quarantined
+
+    @property
+    def ruled(self) -> bool:
+        """Whether there was a rule for its rows to keep."""
+        return self.contract and bool(self.checks or self.quarantined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +204,7 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """`said` is the decision as the journal holds it: approved, rejected; `by_human` acts are counted."""
+    """`said` is the decision as the journal holds it: approved, rejected, rolled back; `by_human` acts are counted."""
 
     subject: str
     who: str
@@ -240,7 +248,8 @@ class Proof:
 class Story:
     """`goal` ends the sentence "A model that can ..."; `outcome` and `things` are its words: "late", "flights".
 
-    `summary` replaces the first paragraph that is otherwise told from the data.
+    `summary` replaces the first paragraph that is otherwise told from the data. `read` are the landed tables that the training
+    of the version in use has read, as they were then.
     """
 
     project: str
@@ -251,6 +260,7 @@ class Story:
     things: str = "rows"
     loop: tuple[Stage, ...] = ()
     landed: tuple[Landed, ...] = ()
+    read: tuple[Landed, ...] = ()
     champion: Champion | None = None
     ladder: tuple[Rung, ...] = ()
     gates: tuple[GateVerdict, ...] = ()
@@ -262,11 +272,6 @@ class Story:
     approvals: tuple[Approval, ...] = ()
     costs: tuple[Cost, ...] = ()
     proof: Proof | None = None
-
-    @property
-    def ruled(self) -> bool:
-        """Whether any of the tables had a rule to keep."""
-        return any(of.checks for of in self.landed)
 
     @property
     def window(self) -> str:
