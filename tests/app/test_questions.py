@@ -234,6 +234,31 @@ def test_a_violation_in_the_newest_window_is_exit_code_three_when_asked(small: S
         monitor.monitor(None, None, True, None, small.root, None)
 
 
+def test_the_newest_window_is_the_one_checked_last_whatever_it_is_called(tmp_path: Path, small: Small) -> None:
+    root = copied(small, tmp_path)
+
+    def say(version: str, window: str, verdict: str) -> None:
+        body = {"monitor": "bias", "window": window, "verdict": verdict, "sentence": window, "values": {}, "report_key": None}
+        with opened(root, None) as session:
+            session.p.journal.append(
+                [NewFact("monitor.checked", f"small:{version}", body, dedupe_key=f"{version}{window}{verdict}")]
+            )
+
+    say("2", "zulu", "violation")
+    say("2", "alpha", "ok")
+    assert monitor.monitor(None, None, True, None, root, None).exit_code == 0, "an old alarm under a later name"
+    assert {answer["window"] for answer in record(status.status(root, None))["monitors"]} == {"alpha"}
+    say("1", "beta", "violation")
+    say("2", "zulu", "ok")
+    assert monitor.monitor(None, None, True, None, root, None).exit_code == 0
+    say("2", "beta", "ok")
+    assert monitor.monitor(None, None, True, None, root, None).exit_code == 0, "what another version had met there"
+    say("2", "alpha", "violation")
+    with pytest.raises(Refused, match=r"violation in alpha \(small:2\): bias"):
+        monitor.monitor(None, None, True, None, root, None)
+    assert "alpha  small:2, checked last" in (status.status(root, None).text or "")
+
+
 def test_predictions_carry_their_run_and_the_verdict_on_their_window(small: Small) -> None:
     found = rows(tables.sql("select distinct run, drift from product.predictions", small.root, None))
     assert len(found) == 1

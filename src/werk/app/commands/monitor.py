@@ -20,7 +20,7 @@ Key = tuple[str, str, str, str]
 def monitor(
     model: str | None, window: str | None, check: bool, as_of: str | None, project: Path | None, profile: str | None
 ) -> Answer:
-    """Every verdict in order of window; `check` turns a violation in the newest window into exit code 3."""
+    """Every verdict in order of window; `check` turns a violation in the window checked last into exit code 3."""
     with opened(project, profile) as session:
         then = reader(session, as_of)
         rows = then.rows("monitors", _where(session, model), order=("window", "version", "monitor"))
@@ -31,10 +31,15 @@ def monitor(
     chosen = [row for row in rows if window in (None, row["window"])]
     bad = _violations(chosen)
     if check and bad:
-        sentence = f"{len(bad)} monitor(s) report a violation in {bad[0]['window']}: {', '.join(str(r['monitor']) for r in bad)}."
-        raise Refused(sentence, code="monitor-violation", hint="`werk monitor` shows each sentence.")
+        raise _alarm(bad)
     told = [{**{name: row[name] for name in NAMES}, "before": said.get(_of(row), [])[:-1]} for row in chosen]
     return Answer(rows=told, text=_text(told))
+
+
+def _alarm(bad: Sequence[Row]) -> Refused:
+    about = f"{bad[0]['window']} ({bad[0]['model']}:{bad[0]['version']})"
+    sentence = f"{len(bad)} monitor(s) report a violation in {about}: {', '.join(str(row['monitor']) for row in bad)}."
+    return Refused(sentence, code="monitor-violation", hint="`werk monitor` shows each sentence.")
 
 
 def _said(then: Reader) -> dict[Key, list[str]]:
@@ -59,9 +64,22 @@ def _where(session: Session, model: str | None) -> dict[str, str]:
     return {"model": mv.model, "version": str(mv.version)}
 
 
+def checked_last(rows: Sequence[Row]) -> list[Row]:
+    """Of each model what stands of the window that it answered for last, by the version that did: names have no order in time."""
+    newest: dict[str, Row] = {}
+    for row in sorted(rows, key=_seq):
+        newest[str(row["model"])] = row
+    last = [(row["model"], row["version"], row["window"]) for row in newest.values()]
+    return [row for row in rows if (row["model"], row["version"], row["window"]) in last]
+
+
+def _seq(row: Row) -> int:
+    """The fact that said it."""
+    return cast("int", row["seq"])
+
+
 def _violations(rows: list[Row]) -> list[Row]:
-    newest = max((str(row["window"]) for row in rows), default="")
-    return [row for row in rows if row["window"] == newest and row["verdict"] == "violation"]
+    return [row for row in checked_last(rows) if row["verdict"] == "violation"]
 
 
 def _text(rows: Sequence[Mapping[str, object]]) -> str:
