@@ -18,7 +18,7 @@ import pytest
 
 from werk.app import answers
 from werk.app.answers import Answer
-from werk.app.commands import actors, checkout, deployments, models, monitor, predict, proof, show, status, tables
+from werk.app.commands import actors, checkout, deployments, models, monitor, predict, proof, show, status, tables, verdicts
 from werk.app.commands import pipelines as graphs
 from werk.app.commands import runs as of_runs
 from werk.app.wiring import opened
@@ -491,6 +491,27 @@ def test_an_unknown_id_is_named(small: Small, id: str, sentence: str) -> None:
     for ask in (lambda: proof.lineage(id, small.root, None), lambda: show.show(id, None, small.root, None)):
         with pytest.raises(InputError, match=sentence):
             ask()
+
+
+def test_show_says_what_it_takes(small: Small) -> None:
+    with pytest.raises(InputError, match="'nothing' is no id of anything recorded") as refused:
+        show.show("nothing", None, small.root, None)
+    assert refused.value.hint == "Name a run, model:version, model@alias, table@version, prediction or deployment."
+
+
+def test_a_comparison_without_a_champion_is_not_called_passed() -> None:
+    rule = {
+        "rule": "champion.auc",
+        "passed": True,
+        "value": None,
+        "threshold": 0.0,
+        "sentence": "nothing to compare",
+        "checked": True,
+    }
+    found = {**dict.fromkeys(("metrics", "golden", "behaviour")), "passed": True, "rules": [rule, {**rule, "value": 0.1}]}
+    first, second = [line for line in verdicts.told(found) if "champion.auc" in line]
+    assert first.split()[:2] == ["-", "champion.auc"]
+    assert second.split()[:2] == ["passed", "champion.auc"]
 
 
 def test_a_version_shows_who_decided_and_why(small: Small, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
 from werk.core.errors import Refused, unknown
 from werk.core.journal import Reader, Row
+from werk.pipelines.seen import trained_rows
 
 NAMES = ("model", "version", "window", "monitor", "verdict", "sentence", "values")
 Key = tuple[str, str, str, str]
@@ -25,6 +26,7 @@ def monitor(
         then = reader(session, as_of)
         rows = then.rows("monitors", _where(session, model), order=("window", "version", "monitor"))
         said = _said(then)
+        trained = trained_rows(session.p, str(rows[0]["model"])) if rows else {}
     windows = list(dict.fromkeys(str(row["window"]) for row in rows))
     if window is not None and window not in windows:
         raise unknown("window", window, windows, code="window-unknown")
@@ -32,7 +34,14 @@ def monitor(
     bad = _violations(chosen)
     if check and bad:
         raise _alarm(bad)
-    told = [{**{name: row[name] for name in NAMES}, "before": said.get(_of(row), [])[:-1]} for row in chosen]
+    told = [
+        {
+            **{name: row[name] for name in NAMES},
+            "before": said.get(_of(row), [])[:-1],
+            "trained_on": trained.get(_scored(row), 0),
+        }
+        for row in chosen
+    ]
     return Answer(rows=told, text=_text(told))
 
 
@@ -54,6 +63,10 @@ def _said(then: Reader) -> dict[Key, list[str]]:
 
 def _of(row: Mapping[str, object]) -> Key:
     return str(row["model"]), str(row["version"]), str(row["window"]), str(row["monitor"])
+
+
+def _scored(row: Row) -> tuple[str, str]:
+    return str(row["version"]), str(row["window"])
 
 
 def _where(session: Session, model: str | None) -> dict[str, str]:
@@ -87,12 +100,16 @@ def _text(rows: Sequence[Mapping[str, object]]) -> str:
         return "(no window has been checked yet)"
     lines, shown = list[str](), ""
     for row in rows:
-        title = f"{row['window']}  {row['model']}:{row['version']}"
+        title = f"{row['window']}  {row['model']}:{row['version']}{_trained(row)}"
         if title != shown:
             lines.append(title)
             shown = title
         lines.append(f"  {row['monitor']!s:<17} {row['verdict']!s:<11} {row['sentence']}{_before(row)}")
     return "\n".join(lines)
+
+
+def _trained(row: Mapping[str, object]) -> str:
+    return f"  ({row['trained_on']:,} of the rows are among those it was trained on)" if row["trained_on"] else ""
 
 
 def _before(row: Mapping[str, object]) -> str:

@@ -112,9 +112,10 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """One window as the version `model` scored it first, in production: the share of outcomes (0 to 1) and its AUC.
+    """One window as the version `model` scored it first: the share of outcomes (0 to 1) and its AUC.
 
-    Whoever scored it `again` stands apart: those predictions came when the window was over.
+    Whoever scored it `again` stands apart: those predictions came when the window was over. `trained` of the rows were among
+    those that the version was trained on.
     """
 
     window: str
@@ -123,6 +124,7 @@ class Month:
     auc: float | None = None
     model: str = ""
     again: tuple[Again, ...] = ()
+    trained: int = 0
 
 
 @dataclass(frozen=True, slots=True)

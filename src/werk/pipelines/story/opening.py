@@ -104,8 +104,8 @@ def _months(story: Story) -> str:
 
 
 def _right(story: Story) -> str:
-    """What AUC means, in cases of a hundred."""
-    found = [month.auc for month in story.months if month.auc is not None]
+    """What AUC means, in cases of a hundred; on rows that a version was trained on it means nothing."""
+    found = [month.auc for month in story.months if month.auc is not None and not month.trained]
     if not found:
         return ""
     least, most = (round(100 * value) for value in (min(found), max(found)))

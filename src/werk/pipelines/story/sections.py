@@ -167,13 +167,19 @@ def _matrix(caption: str, corner: str, columns: Sequence[str], rows: Sequence[Se
 def months(story: Story) -> Html:
     if not story.months:
         return not_yet("nothing has been predicted")
-    said = f"Each {story.window} as it was scored first, in production, and as it was judged first once its outcomes were known. "
+    said = f"Each {story.window} as it was scored first, and as it was judged first once its outcomes were known. "
     if any(month.again for month in story.months):
         said += "Where it was scored again, that stands apart: it came after the fact and changes nothing of the first."
+    said += "".join(map(_trained, (month for month in story.months if month.trained)))
     drawing = charts.months(story.months, story.outcome, [one for one in story.retrains if one.came == "registered"])
     judged = any(said.monitor != COST for said in story.verdicts)
     told = [_followed_by(one) for one in story.retrains] or (["No retraining was started."] if judged else [])
     return joined([tag("p", said), drawing, _scored(story), *(tag("p", _unbroken(sentence)) for sentence in told)])
+
+
+def _trained(month: Month) -> str:
+    same = f"{month.model} was trained on {month.trained:,} of its {month.rows:,} rows"
+    return f" {month.window} is no measure of work to come: {same}."
 
 
 def _followed_by(one: Retrain) -> str:
