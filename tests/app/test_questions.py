@@ -18,7 +18,7 @@ import pytest
 
 from werk.app import answers
 from werk.app.answers import Answer
-from werk.app.commands import actors, checkout, deployments, models, monitor, predict, proof, show, status, tables
+from werk.app.commands import actors, checkout, deployments, models, monitor, predict, proof, show, status, tables, verdicts
 from werk.app.commands import pipelines as graphs
 from werk.app.commands import runs as of_runs
 from werk.app.wiring import opened
@@ -232,6 +232,31 @@ def test_a_violation_in_the_newest_window_is_exit_code_three_when_asked(small: S
         return
     with pytest.raises(Refused, match="violation in second"):
         monitor.monitor(None, None, True, None, small.root, None)
+
+
+def test_the_newest_window_is_the_one_checked_last_whatever_it_is_called(tmp_path: Path, small: Small) -> None:
+    root = copied(small, tmp_path)
+
+    def say(version: str, window: str, verdict: str) -> None:
+        body = {"monitor": "bias", "window": window, "verdict": verdict, "sentence": window, "values": {}, "report_key": None}
+        with opened(root, None) as session:
+            session.p.journal.append(
+                [NewFact("monitor.checked", f"small:{version}", body, dedupe_key=f"{version}{window}{verdict}")]
+            )
+
+    say("2", "zulu", "violation")
+    say("2", "alpha", "ok")
+    assert monitor.monitor(None, None, True, None, root, None).exit_code == 0, "an old alarm under a later name"
+    assert {answer["window"] for answer in record(status.status(root, None))["monitors"]} == {"alpha"}
+    say("1", "beta", "violation")
+    say("2", "zulu", "ok")
+    assert monitor.monitor(None, None, True, None, root, None).exit_code == 0
+    say("2", "beta", "ok")
+    assert monitor.monitor(None, None, True, None, root, None).exit_code == 0, "what another version had met there"
+    say("2", "alpha", "violation")
+    with pytest.raises(Refused, match=r"violation in alpha \(small:2\): bias"):
+        monitor.monitor(None, None, True, None, root, None)
+    assert "alpha  small:2, checked last" in (status.status(root, None).text or "")
 
 
 def test_predictions_carry_their_run_and_the_verdict_on_their_window(small: Small) -> None:
@@ -466,6 +491,27 @@ def test_an_unknown_id_is_named(small: Small, id: str, sentence: str) -> None:
     for ask in (lambda: proof.lineage(id, small.root, None), lambda: show.show(id, None, small.root, None)):
         with pytest.raises(InputError, match=sentence):
             ask()
+
+
+def test_show_says_what_it_takes(small: Small) -> None:
+    with pytest.raises(InputError, match="'nothing' is no id of anything recorded") as refused:
+        show.show("nothing", None, small.root, None)
+    assert refused.value.hint == "Name a run, model:version, model@alias, table@version, prediction or deployment."
+
+
+def test_a_comparison_without_a_champion_is_not_called_passed() -> None:
+    rule = {
+        "rule": "champion.auc",
+        "passed": True,
+        "value": None,
+        "threshold": 0.0,
+        "sentence": "nothing to compare",
+        "checked": True,
+    }
+    found = {**dict.fromkeys(("metrics", "golden", "behaviour")), "passed": True, "rules": [rule, {**rule, "value": 0.1}]}
+    first, second = [line for line in verdicts.told(found) if "champion.auc" in line]
+    assert first.split()[:2] == ["-", "champion.auc"]
+    assert second.split()[:2] == ["passed", "champion.auc"]
 
 
 def test_a_version_shows_who_decided_and_why(small: Small, capsys: pytest.CaptureFixture[str]) -> None:

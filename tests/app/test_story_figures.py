@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +88,20 @@ def comparison(a: str, b: str, start: str, through: str):
 def ladder():
     fit, later = split(load("w0"))
     steps.rung(train(fit), later, "all of it", 0)
+"""
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: rides-stops
+version: 1.0.0
+status: active
+schema:
+- name: stops
+  physicalType: table
+  properties:
+  - name: name
+    logicalType: string
+    required: true
 """
 SHIFT = {"w0": 0.0, "w1": 0.0, "w2": -2.0, "w3": -2.0}
 
@@ -349,3 +365,74 @@ def test_the_command_line_says_what_was_said_before(retold: Rides) -> None:
     lines = retold.werk("monitor", "--window", "w2").splitlines()
     [at] = [number for number, line in enumerate(lines) if line.split()[:2] == ["model", "quality"]]
     assert ("said before: violation" in lines[at]) == (row["verdict"] != "violation")
+
+
+@pytest.fixture(scope="module")
+def undone(lived: Rides, tmp_path_factory: pytest.TempPathFactory) -> Rides:
+    """What `lived` is, and then a person goes back to the first version and puts the second one live with his own hand.
+
+    Two tables have landed that no training read, one of them under a contract.
+    """
+    folder = tmp_path_factory.mktemp("undone")
+    one = copy.copy(lived)
+    one.root, one.home = folder / "rides", folder / "home"
+    shutil.copytree(lived.root, one.root)
+    shutil.copytree(lived.home, one.home)
+    (one.root / "contracts").mkdir()
+    (one.root / "contracts" / "raw.stops.yaml").write_text(CONTRACT)
+    (one.root / "stops.csv").write_text("name\nNorth\nSouth\n\n" * 100)
+    one.werk("ingest", "raw.stops", "stops.csv")
+    (one.root / "later.csv").write_text("id\n1\n2\n")
+    one.werk("ingest", "raw.later", "later.csv")
+    one.werk("rollback", "rides", "--comment", "rides:2 shouts wolf")
+    one.werk("deploy", "rides:2")
+    one.werk("story", "story.html")
+    return one
+
+
+@pytest.fixture(scope="module")
+def undone_page(undone: Rides) -> str:
+    return (undone.root / "story.html").read_text(encoding="utf-8")
+
+
+def test_what_a_person_did_is_never_told_as_a_rule(undone: Rides, undone_page: str) -> None:
+    told = [(row[0], row[1], row[2].endswith("(by rule)"), row[5]) for row in cells(undone_page, "Decisions as the journal")]
+    assert told == [
+        ("rides:1", "approved", False, ""),
+        ("rides:1", "deployed", True, ""),
+        ("rides:2", "approved", False, ""),
+        ("rides:2", "deployed", True, ""),
+        ("rides:2 to rides:1", "rolled back", False, "rides:2 shouts wolf"),
+        ("rides:2", "deployed by hand", False, ""),
+    ]
+    text = text_of(undone_page)
+    assert "followed by rule." in text[text.index("Who decided") :], "two of the six"
+    assert "every deployment followed by rule" not in text
+    assert "Four decisions were taken by people: two approvals, one rollback and one deployment by hand." in text
+    assert "4decisions by people" in text
+    assert "approve (2 approved, 1 rolled back, 1 deployed by hand)" in text_of(undone_page)
+
+
+def test_every_deployment_by_rule_is_said_where_it_is_true(page: str) -> None:
+    assert "Two decisions were taken by people: two approvals; every deployment followed by rule." in text_of(page)
+
+
+def test_only_what_was_checked_is_called_checked(undone: Rides, undone_page: str) -> None:
+    landed = {row[0]: row[1:] for row in cells(undone_page, "Rows in, rows landed")}
+    assert landed["raw.stops"][4] == "under a contract"
+    assert landed["raw.later"][4] == landed["raw.rides"][4] == "no contract"
+    came, stops = (sum(int(row[0].replace(",", "")) for row in rows) for rows in (landed.values(), [landed["raw.stops"]]))
+    text = text_of(undone_page)
+    assert "landed, and so without any check: raw.later, raw.rides." in text
+    assert f"{stops:,}of {came:,} records checked" in text
+    assert "check (1 of 3 tables; " in text
+
+
+def test_the_records_a_model_was_made_from_are_those_its_training_read(undone_page: str) -> None:
+    told = "8,000 records came in for the table that its training read from; there was no contract to check them against."
+    assert told in text_of(undone_page)
+
+
+def test_without_any_contract_nothing_was_checked(page: str) -> None:
+    assert "check (not yet)" in text_of(page)
+    assert "checked on arrival" not in page

@@ -1,7 +1,9 @@
 """A small use case through the command line: what a run is compared with is pinned, and what a window took is told once."""
 
+import copy
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+
+from werk.app.wiring import opened
+from werk.journal import erase_body
 
 PIPELINES = """
 import polars as pl
@@ -236,3 +241,44 @@ def test_the_story_shows_the_source_row_and_commands_that_check_it(case: Case) -
     assert audited.partition(" facts")[0] in page
     assert "No retraining was started." not in page, "no month has been judged yet"
     assert len(page.encode()) < 500_000
+
+
+def test_a_recall_names_no_model_that_was_only_compared_with_one_of_the_table(case: Case, tmp_path: Path) -> None:
+    one = copy.copy(case)
+    one.root = tmp_path / "small"
+    shutil.copytree(case.root, one.root)
+    pl.read_parquet(one.root / "rows.parquet").with_columns(pl.col("x") + 0.01).write_parquet(one.root / "mended.parquet")
+    one.does("ingest", "raw.rows", "mended.parquet")
+    run = one.does("run", "training", "-p", "rounds=9")
+    [(new,)] = one.ask("SELECT version FROM p_versions WHERE run = ?", run)
+    found = json.loads(one.does("lineage", "raw.rows@0", "--json"))["consumers"]
+    assert {"source": "small:1", "how": "compared with in", "target": run} in found
+    assert f"small:{new}" not in {edge["target"] for edge in found}
+    came_from = json.loads(one.does("lineage", f"small:{new}", "--json"))["producers"]
+    assert {edge["source"] for edge in came_from if edge["target"] == run and edge["how"] == "read by"} >= {"raw.rows@1"}
+    assert "raw.rows@0" not in {edge["source"] for edge in came_from}
+    told = json.loads(one.does("lineage", "raw.rows@1", "--json"))["consumers"]
+    assert f"small:{new}" in {edge["target"] for edge in told}
+
+
+def test_a_window_of_rows_it_was_trained_on_is_called_that(case: Case) -> None:
+    case.does("run", "scoring", "-p", "window=known")
+    told = {row["trained_on"] for row in json.loads(case.does("monitor", "--window", "known", "--json"))}
+    assert told == {600}, "of the 900 rows scored"
+    assert "known  small:1  (600 of the rows are among those it was trained on)" in case.does("monitor", "--window", "known")
+    assert "known is no measure of work to come: small:1 was trained on 600 of its 900 rows." in case.story()
+
+
+def test_what_was_erased_of_the_scoring_leaves_story_and_monitor_whole(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WERK_HOME", case.environment["WERK_HOME"])
+    one = copy.copy(case)
+    one.root = tmp_path / "small"
+    shutil.copytree(case.root, one.root)
+    run = one.does("run", "scoring", "-p", "window=erased")
+    [(seq,)] = one.ask("SELECT seq FROM facts WHERE kind = 'run.started' AND subject = ?", run)
+    with opened(one.root, None) as session:
+        erase_body(session.journal, seq, "a person's right")
+    assert {row["trained_on"] for row in json.loads(one.does("monitor", "--window", "erased", "--json"))} == {0}
+    assert "erased is no measure" not in one.story()

@@ -391,7 +391,9 @@ def test_checks_that_found_nothing_are_counted_and_never_an_empty_heading() -> N
     bare = render(replace(EMPTY, landed=(replace(clean, checks=()),)))
     assert "<p>No rule was checked.</p>" in bare
     assert "checked on arrival" not in bare
-    assert "It was made from 10 records; no rule was set for them to keep." in bare
+    assert "10 records came in; no rule was set for them to keep." in bare
+    loose = render(replace(EMPTY, landed=(replace(clean, checks=(), contract=False),)))
+    assert "10 records came in; there was no contract to check them against." in loose
     some = replace(clean, checks=(*clean.checks, Check("c", 3)))
     rows = table(render(replace(EMPTY, landed=(some,))), "What the checks found; two further checks found nothing")
     assert rows[1:] == [["raw.x", "c", "3", "kept and reported"]]
@@ -428,3 +430,21 @@ def test_what_came_of_each_retraining_is_told_by_its_window() -> None:
     refused = replace(one, window="2013-10", came="refused", challenger="")
     text = " ".join(Tree(render(replace(SAMPLE, retrains=(again, refused)))).text).replace("\u2011", "-")
     assert "After September, what was learned was flight-delay:1 again. After 2013-10, the gate refused what was learned." in text
+
+
+def test_one_table_without_a_contract_is_not_called_checked() -> None:
+    held, loose = Landed("raw.x", 10, 9, 1, (Check("a", 1, quarantined=True),)), Landed("raw.y", 5, 5, 0, contract=False)
+    text = " ".join(Tree(render(replace(SAMPLE, landed=(held, loose), read=(held, loose)))).text)
+    checked = "10 were checked on arrival (1 that broke a required rule was set aside), 5 were not, for want of a contract."
+    assert f"15 records came in for the two tables that its training read from: {checked}" in text
+    assert "10 of 15 records checked" in text
+
+
+def test_a_rollback_counts_as_a_decision_and_ends_the_talk_of_rules() -> None:
+    by_hand = Approval(
+        "flight-delay:2 to flight-delay:1", "Mara Lindqvist", "not asked", "24 Nov 2026", "rolled back", "too slow"
+    )
+    text = " ".join(Tree(render(replace(SAMPLE, approvals=(*SAMPLE.approvals, by_hand)))).text)
+    assert "Three decisions were taken by people: two approvals and one rollback." in text
+    assert "every deployment followed by rule" not in text
+    assert "every deployment followed by rule" in " ".join(Tree(render(SAMPLE)).text)

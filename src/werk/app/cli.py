@@ -383,7 +383,7 @@ def explain(
 def monitor(
     model: Annotated[str | None, typer.Argument(help="model, model:version or model@alias (default: the project's).")] = None,
     window: Annotated[str | None, typer.Option("--window", help="One window only, e.g. 2013-09.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit code 3 when the newest window has a violation.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit code 3 when the window checked last has a violation.")] = False,
     as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,

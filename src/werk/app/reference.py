@@ -33,7 +33,7 @@ _ELSEWHERE = {
     "backup-unwritable": "The backup cannot be written there; the sentence says why.",
     "checkout-unwritable": "The folder cannot be written; the sentence says why.",
     "log-damaged": "A line of the prediction log is not what the server wrote; the sentence names it.",
-    "monitor-violation": "Monitors report a violation in the newest window, and --check was given.",
+    "monitor-violation": "Monitors report a violation in the window checked last, and --check was given.",
     "rebuild-stopped": "The training could not be repeated.",
     "restore-unwritable": "The project cannot be restored there; the sentence says why.",
     "declared-malformed": "golden.toml or behaviour.toml is not written as it must be; the sentence says where.",

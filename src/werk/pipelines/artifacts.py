@@ -11,6 +11,8 @@ from werk.core.errors import Failed, InputError, unknown
 from werk.core.journal import Reader, Row
 from werk.core.nouns import ModelVersion, Snapshot
 
+COMPARED = "compared with in"
+EVALUATION = "werk.pipelines.steps:evaluate"
 Kind = Literal["file", "table", "run", "model", "deployment"]
 
 
@@ -72,12 +74,15 @@ _Step = Callable[[Reader, Sequence[str]], Iterable[Edge]]
 
 
 def _walk(journal: Reader, start: str, step: _Step, onward: Callable[[Edge], str]) -> tuple[Edge, ...]:
-    """Level by level, so that a table with a thousand readers is a few questions and not a thousand."""
+    """Level by level, so that a table with a thousand readers is a few questions and not a thousand.
+
+    What a model was only compared with is told and not followed: nothing of it went into what the run made.
+    """
     seen, level, found = {start}, [start], dict[Edge, None]()
     while level:
         edges = sorted(set(step(journal, level)))
         found.update(dict.fromkeys(edges))
-        level = sorted({onward(edge) for edge in edges} - seen)
+        level = sorted({onward(edge) for edge in edges if edge.how != COMPARED} - seen)
         seen.update(level)
     return tuple(found)
 
@@ -134,7 +139,7 @@ def _before_runs(journal: Reader, ids: Sequence[str]) -> Iterable[Edge]:
         if id not in runs:
             raise _broken(f"the run {id}")
         for model in _named(journal, runs[id]["params"]):
-            yield Edge(model, "used by", id)
+            yield Edge(model, _how(runs[id], model), id)
     for edge in journal.rows("edges", {"run": list(ids), "direction": "read"}):
         yield Edge(str(edge["dataset"]), "read by", str(edge["run"]))
     for step in journal.rows("steps", {"run": list(ids)}):
@@ -175,7 +180,25 @@ def _after_models(journal: Reader, ids: Sequence[str]) -> Iterable[Edge]:
     for row in journal.rows("runs"):
         values = row["params"].values() if isinstance(row["params"], dict) else ()
         for model in wanted.intersection(value for value in values if isinstance(value, str)):
-            yield Edge(model, "used by", str(row["run"]))
+            yield Edge(model, _how(row, model), str(row["run"]))
+
+
+def _how(run: Row, model: str) -> str:
+    """A version that the run's spec gives to nothing but the evaluation, as its champion, is one that was compared with."""
+    spec, params = (cast("Mapping[str, JSON]", run[name] or {}) for name in ("spec", "params"))
+    nodes = cast("Sequence[Mapping[str, JSON]]", spec.get("nodes") or ())
+    given: list[JSON] = [{"param": name} for name, value in params.items() if value == model]
+    taken = [cast("Mapping[str, JSON]", node["inputs"]).get("champion") for node in nodes if node["fn"] == EVALUATION]
+    compared = sum(value in given for value in taken)
+    return COMPARED if compared and compared == _times(list(nodes), given) else "used by"
+
+
+def _times(inside: JSON, given: Sequence[JSON]) -> int:
+    """How often one of these stands anywhere in it."""
+    if inside in given:
+        return 1
+    parts = inside.values() if isinstance(inside, dict) else inside if isinstance(inside, list) else ()
+    return sum(_times(part, given) for part in parts)
 
 
 # --- what is known ---

@@ -16,6 +16,7 @@ from werk.models import Champion, Model
 from werk.workflow.payloads import Payload, Payloads
 
 MODEL = models.model_codec.kind
+SCORING = "werk.pipelines.steps:batch_inference"
 
 
 def pinned_champion(p: Platform, version: str, run: str, step: str) -> Champion:
@@ -38,6 +39,16 @@ def trained_on(p: Platform, run: str, key: Sequence[str]) -> pl.DataFrame | None
     frames = [cast("pl.DataFrame", payloads.load(payload, pl.DataFrame)) for payload in kept]
     keyed = [frame.select(key) for frame in frames if set(key) <= set(frame.columns)]
     return pl.concat(keyed) if keyed else None
+
+
+def scored_in(p: Platform, run: str, key: Sequence[str]) -> pl.DataFrame | None:
+    """The keys of the rows that the run's batch inference was given; None when they are no longer kept, or it scored twice."""
+    spec, outputs = _walked(p, run)
+    given = [_inputs(node, outputs) for node in spec.nodes if node.fn == SCORING and node.map_over is None]
+    payloads, kept = Payloads(p), [one for inputs in given for one in inputs if one.kind == "frame"]
+    if len(kept) != 1 or not payloads.present(kept):
+        return None
+    return cast("pl.DataFrame", payloads.load(kept[0], pl.DataFrame)).select(key)
 
 
 def judged_on(p: Platform, run: str, model: Model) -> pl.DataFrame | None:

@@ -12,6 +12,7 @@ from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
 from werk.core.errors import Refused, unknown
 from werk.core.journal import Reader, Row
+from werk.pipelines.seen import trained_rows
 
 NAMES = ("model", "version", "window", "monitor", "verdict", "sentence", "values")
 Key = tuple[str, str, str, str]
@@ -20,21 +21,34 @@ Key = tuple[str, str, str, str]
 def monitor(
     model: str | None, window: str | None, check: bool, as_of: str | None, project: Path | None, profile: str | None
 ) -> Answer:
-    """Every verdict in order of window; `check` turns a violation in the newest window into exit code 3."""
+    """Every verdict in order of window; `check` turns a violation in the window checked last into exit code 3."""
     with opened(project, profile) as session:
         then = reader(session, as_of)
         rows = then.rows("monitors", _where(session, model), order=("window", "version", "monitor"))
         said = _said(then)
+        trained = trained_rows(session.p, str(rows[0]["model"])) if rows else {}
     windows = list(dict.fromkeys(str(row["window"]) for row in rows))
     if window is not None and window not in windows:
         raise unknown("window", window, windows, code="window-unknown")
     chosen = [row for row in rows if window in (None, row["window"])]
     bad = _violations(chosen)
     if check and bad:
-        sentence = f"{len(bad)} monitor(s) report a violation in {bad[0]['window']}: {', '.join(str(r['monitor']) for r in bad)}."
-        raise Refused(sentence, code="monitor-violation", hint="`werk monitor` shows each sentence.")
-    told = [{**{name: row[name] for name in NAMES}, "before": said.get(_of(row), [])[:-1]} for row in chosen]
+        raise _alarm(bad)
+    told = [
+        {
+            **{name: row[name] for name in NAMES},
+            "before": said.get(_of(row), [])[:-1],
+            "trained_on": trained.get(_scored(row), 0),
+        }
+        for row in chosen
+    ]
     return Answer(rows=told, text=_text(told))
+
+
+def _alarm(bad: Sequence[Row]) -> Refused:
+    about = f"{bad[0]['window']} ({bad[0]['model']}:{bad[0]['version']})"
+    sentence = f"{len(bad)} monitor(s) report a violation in {about}: {', '.join(str(row['monitor']) for row in bad)}."
+    return Refused(sentence, code="monitor-violation", hint="`werk monitor` shows each sentence.")
 
 
 def _said(then: Reader) -> dict[Key, list[str]]:
@@ -51,6 +65,10 @@ def _of(row: Mapping[str, object]) -> Key:
     return str(row["model"]), str(row["version"]), str(row["window"]), str(row["monitor"])
 
 
+def _scored(row: Row) -> tuple[str, str]:
+    return str(row["version"]), str(row["window"])
+
+
 def _where(session: Session, model: str | None) -> dict[str, str]:
     """A version, or every version of a model (without one: of the project's own)."""
     if model is None or ("@" not in model and ":" not in model):
@@ -59,9 +77,22 @@ def _where(session: Session, model: str | None) -> dict[str, str]:
     return {"model": mv.model, "version": str(mv.version)}
 
 
+def checked_last(rows: Sequence[Row]) -> list[Row]:
+    """Of each model what stands of the window that it answered for last, by the version that did: names have no order in time."""
+    newest: dict[str, Row] = {}
+    for row in sorted(rows, key=_seq):
+        newest[str(row["model"])] = row
+    last = [(row["model"], row["version"], row["window"]) for row in newest.values()]
+    return [row for row in rows if (row["model"], row["version"], row["window"]) in last]
+
+
+def _seq(row: Row) -> int:
+    """The fact that said it."""
+    return cast("int", row["seq"])
+
+
 def _violations(rows: list[Row]) -> list[Row]:
-    newest = max((str(row["window"]) for row in rows), default="")
-    return [row for row in rows if row["window"] == newest and row["verdict"] == "violation"]
+    return [row for row in checked_last(rows) if row["verdict"] == "violation"]
 
 
 def _text(rows: Sequence[Mapping[str, object]]) -> str:
@@ -69,12 +100,16 @@ def _text(rows: Sequence[Mapping[str, object]]) -> str:
         return "(no window has been checked yet)"
     lines, shown = list[str](), ""
     for row in rows:
-        title = f"{row['window']}  {row['model']}:{row['version']}"
+        title = f"{row['window']}  {row['model']}:{row['version']}{_trained(row)}"
         if title != shown:
             lines.append(title)
             shown = title
         lines.append(f"  {row['monitor']!s:<17} {row['verdict']!s:<11} {row['sentence']}{_before(row)}")
     return "\n".join(lines)
+
+
+def _trained(row: Mapping[str, object]) -> str:
+    return f"  ({row['trained_on']:,} of the rows are among those it was trained on)" if row["trained_on"] else ""
 
 
 def _before(row: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
-from werk.core.errors import unknown
+from werk.core.errors import InputError, unknown
 from werk.core.journal import Reader, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
 from werk.core.platform import Platform
@@ -52,6 +52,9 @@ def _found(session: Session, then: Reader, id: str) -> Record:
     table, at, version = id.rpartition("@")
     if at and version.isdigit():
         return _table_version(then, Snapshot(table, int(version)))
+    if not at and ":" not in id:
+        hint = "Name a run, model:version, model@alias, table@version, prediction or deployment."
+        raise InputError(f"'{id}' is no id of anything recorded.", code="id-unknown", hint=hint)
     mv = registry.resolve(session.p, id) if at else ModelVersion.parse(id)
     return _version(session, then, mv)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 
 from werk.app.answers import Answer
+from werk.app.commands.monitor import checked_last
 from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Row
@@ -73,10 +75,9 @@ def _last_runs(session: Session) -> list[Part]:
 
 
 def _last_verdicts(session: Session) -> list[Part]:
-    rows = session.p.journal.rows("monitors", order=("window",))
-    newest = {str(row["monitor"]): row for row in rows}
-    names = ("monitor", "window", "verdict", "sentence")
-    return [{name: row[name] for name in names} for _, row in sorted(newest.items())]
+    rows = checked_last(session.p.journal.rows("monitors", order=("model", "monitor")))
+    names = ("monitor", "model", "version", "window", "verdict", "sentence")
+    return [{name: row[name] for name in names} for row in rows]
 
 
 def _table(row: Row) -> Part:
@@ -117,9 +118,16 @@ def _text(found: Part) -> str:
     lines += ["models", *(champions or ["  no champion yet"]), *(f"  {one} waits for approval" for one in pending)]
     runs = (f"  {r['pipeline']!s:<18} {r['status']!s:<12} {r['run']}  {r['started']}" for r in _parts(found, "runs"))
     lines += ["last runs", *runs]
-    lines += ["monitors", *(f"  {m['monitor']!s:<18} {m['verdict']!s:<12} {m['sentence']}" for m in _parts(found, "monitors"))]
+    lines += ["monitors", *_answers(_parts(found, "monitors"))]
     lines += ["tables", *(f"  {t['table']!s:<28} {t['rows']:>10,} rows  {_age(t['age_s'])}" for t in _parts(found, "tables"))]
     return "\n".join([*lines, f"next: {found['next']}"])
+
+
+def _answers(monitors: Sequence[Part]) -> Iterator[str]:
+    """Under the window that was checked last, of each model."""
+    for title, answers in groupby(monitors, lambda m: f"  {m['window']}  {m['model']}:{m['version']}, checked last"):
+        yield title
+        yield from (f"  {m['monitor']!s:<18} {m['verdict']!s:<12} {m['sentence']}" for m in answers)
 
 
 def _parts(found: Part, name: str) -> list[Part]:

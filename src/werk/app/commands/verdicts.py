@@ -76,7 +76,7 @@ def _champion(champion: object, identity: object) -> Iterator[str]:
 
 def _rule(rule: Mapping[str, JSON], point: Mapping[str, JSON] | None) -> str:
     return (
-        f"  {_word(rule)}  {rule['rule']!s:<32} {_number(rule.get('value')):>10}  {_asked(rule, point):<22}  {rule['sentence']}"
+        f"  {_ruled(rule)}  {rule['rule']!s:<32} {_number(rule.get('value')):>10}  {_asked(rule, point):<22}  {rule['sentence']}"
     )
 
 
@@ -88,6 +88,12 @@ def _asked(rule: Mapping[str, JSON], point: Mapping[str, JSON] | None) -> str:
         return ""
     word = "tolerance" if str(rule["rule"]).startswith("champion.") else "bound"
     return f"{word} {_number(rule['threshold'])}"
+
+
+def _ruled(rule: Mapping[str, JSON]) -> str:
+    """Nothing was passed where there was no champion, or the same model, to compare with."""
+    idle = rule.get("passed") and rule.get("value") is None and str(rule["rule"]).startswith("champion.")
+    return "-     " if idle else _word(rule)
 
 
 def _word(entry: Mapping[str, JSON]) -> str:

@@ -31,15 +31,23 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
+    """`contract` is False where it landed without one: nothing of it was checked then."""
+
     table: str
     rows_in: int
     landed: int
     quarantined: int
     checks: tuple[Check, ...] = ()
+    contract: bool = True
 
     @property
     def adds_up(self) -> bool:
         return self.rows_in == self.landed + self.quarantined
+
+    @property
+    def ruled(self) -> bool:
+        """Whether there was a rule for its rows to keep."""
+        return self.contract and bool(self.checks or self.quarantined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +112,10 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """One window as the version `model` scored it first, in production: the share of outcomes (0 to 1) and its AUC.
+    """One window as the version `model` scored it first: the share of outcomes (0 to 1) and its AUC.
 
-    Whoever scored it `again` stands apart: those predictions came when the window was over.
+    Whoever scored it `again` stands apart: those predictions came when the window was over. `trained` of the rows were among
+    those that the version was trained on.
     """
 
     window: str
@@ -115,6 +124,7 @@ class Month:
     auc: float | None = None
     model: str = ""
     again: tuple[Again, ...] = ()
+    trained: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +206,7 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """`said` is the decision as the journal holds it: approved, rejected; `by_human` acts are counted."""
+    """`said` is the decision as the journal holds it: approved, rejected, rolled back; `by_human` acts are counted."""
 
     subject: str
     who: str
@@ -240,7 +250,8 @@ class Proof:
 class Story:
     """`goal` ends the sentence "A model that can ..."; `outcome` and `things` are its words: "late", "flights".
 
-    `summary` replaces the first paragraph that is otherwise told from the data.
+    `summary` replaces the first paragraph that is otherwise told from the data. `read` are the landed tables that the training
+    of the version in use has read, as they were then.
     """
 
     project: str
@@ -251,6 +262,7 @@ class Story:
     things: str = "rows"
     loop: tuple[Stage, ...] = ()
     landed: tuple[Landed, ...] = ()
+    read: tuple[Landed, ...] = ()
     champion: Champion | None = None
     ladder: tuple[Rung, ...] = ()
     gates: tuple[GateVerdict, ...] = ()
@@ -262,11 +274,6 @@ class Story:
     approvals: tuple[Approval, ...] = ()
     costs: tuple[Cost, ...] = ()
     proof: Proof | None = None
-
-    @property
-    def ruled(self) -> bool:
-        """Whether any of the tables had a rule to keep."""
-        return any(of.checks for of in self.landed)
 
     @property
     def window(self) -> str:

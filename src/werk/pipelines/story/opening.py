@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from werk.pipelines.story.nouns import Month, Retrain, Story
+from collections import Counter
+from collections.abc import Sequence
+
+from werk.pipelines.story.nouns import Approval, Landed, Month, Retrain, Story
 from werk.pipelines.story.numerals import plural, spelled
+
+_DEPLOYED = {"deployed", "deployed by hand", "rolled back"}
+_ACTS = {
+    "approved": ("approval", "approvals"),
+    "rejected": ("rejection", "rejections"),
+    "retired": ("retirement", "retirements"),
+    "deployed by hand": ("deployment by hand", "deployments by hand"),
+    "rolled back": ("rollback", "rollbacks"),
+}
 
 
 def opening(story: Story) -> list[str]:
@@ -20,31 +32,64 @@ def opening(story: Story) -> list[str]:
 
 
 def _read(story: Story) -> str:
-    if not story.landed:
+    """Of the tables that the training has read; all that landed while no version is in use."""
+    of = story.read or story.landed
+    if not of:
         return ""
-    lost = "" if all(of.adds_up for of in story.landed) else " Not all of them are accounted for."
-    return f"It was made from {sum(of.rows_in for of in story.landed):,} records{_kept(story)}.{lost}"
+    lost = "" if all(one.adds_up for one in of) else " Not all of them are accounted for."
+    tables = "the table" if len(of) == 1 else f"the {spelled(len(of))} tables"
+    where = f" for {tables} that its training read from" if story.read else ""
+    return f"{_records(of):,} records came in{where}{_kept(of)}.{lost}"
 
 
-def _kept(story: Story) -> str:
-    aside = sum(of.quarantined for of in story.landed)
-    if not (aside or story.ruled):
-        return "; no rule was set for them to keep"
+def _kept(of: Sequence[Landed]) -> str:
+    aside, loose = sum(one.quarantined for one in of), [one for one in of if not one.ruled]
     broke = f"{aside:,} that broke a required rule {'was' if aside == 1 else 'were'} set aside"
-    return f", each checked on arrival: {broke if aside else 'none had to be set aside'}"
+    found = broke if aside else "none had to be set aside"
+    if len(loose) < len(of):
+        held = _records([one for one in of if one.ruled])
+        if not loose:
+            return f", each checked on arrival: {found}"
+        return f": {held:,} were checked on arrival ({found}), {_records(loose):,} were not, for want of {_wanting(loose)}"
+    if any(one.contract for one in of):
+        return "; no rule was set for them to keep"
+    return "; there was no contract to check them against"
+
+
+def _wanting(loose: Sequence[Landed]) -> str:
+    return "a rule" if any(one.contract for one in loose) else "a contract"
+
+
+def _records(of: Sequence[Landed]) -> int:
+    return sum(one.rows_in for one in of)
 
 
 def _gated(story: Story) -> str:
     refused = sum(not gate.passed for gate in story.gates)
     people = {act.who for act in story.approvals if act.by_human and act.said == "approved"}
-    acts = len([act for act in story.approvals if act.by_human])
+    acts = [act.said for act in story.approvals if act.by_human]
     first = f"The gate refused what {spelled(refused)} run{plural(refused)} had learned. " if refused else ""
     if not people:
         return first + ("Nobody has approved it yet." if story.gates else "")
-    if acts == 1:
+    if len(acts) == 1:
         return f"{first}A person approved it; no other human decision was needed."
-    what = "deployment and retraining" if story.retrains else "deployment"
-    return f"{first}{spelled(acts).capitalize()} decisions were taken by people; every {what} followed by rule."
+    taken = f"{spelled(len(acts)).capitalize()} decisions were taken by people: {_listed(acts)}"
+    return f"{first}{taken}{_by_rule(story.approvals)}."
+
+
+def _listed(acts: Sequence[str]) -> str:
+    *most, last = [f"{spelled(count)} {_act(said, count)}" for said, count in Counter(acts).items()]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _act(said: str, count: int) -> str:
+    return _ACTS.get(said, (said, said))[count != 1]
+
+
+def _by_rule(acts: Sequence[Approval]) -> str:
+    """Said only when there were deployments and no person's hand in any of them."""
+    by_hand = [act.by_human for act in acts if act.said in _DEPLOYED]
+    return "; every deployment followed by rule" if by_hand and not any(by_hand) else ""
 
 
 def _months(story: Story) -> str:
@@ -59,8 +104,8 @@ def _months(story: Story) -> str:
 
 
 def _right(story: Story) -> str:
-    """What AUC means, in cases of a hundred."""
-    found = [month.auc for month in story.months if month.auc is not None]
+    """What AUC means, in cases of a hundred; on rows that a version was trained on it means nothing."""
+    found = [month.auc for month in story.months if month.auc is not None and not month.trained]
     if not found:
         return ""
     least, most = (round(100 * value) for value in (min(found), max(found)))

@@ -35,9 +35,8 @@ def at_a_glance(story: Story) -> Html:
     """The few numbers somebody reads who reads nothing else."""
     scored, humans = sum(month.rows for month in story.months), sum(act.by_human for act in story.approvals)
     eur = [cost.eur for cost in story.costs if cost.eur is not None]
-    arrived = "records checked on arrival" if story.ruled else "records came in"
     facts = [
-        (f"{sum(of.rows_in for of in story.landed):,}", arrived) if story.landed else None,
+        _arrived(story.landed) if story.landed else None,
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
         (f"{best.auc:.3f}", f"AUC of {best.model} on its hold-out") if (best := story.champion) else None,
         (str(humans), f"decision{plural(humans)} by people") if story.approvals else None,
@@ -47,6 +46,13 @@ def at_a_glance(story: Story) -> Html:
     return tag("ul", *shown, class_="facts") if shown else Html("")
 
 
+def _arrived(landed: Sequence[Landed]) -> tuple[str, str]:
+    came, checked = sum(of.rows_in for of in landed), sum(of.rows_in for of in landed if of.ruled)
+    if not checked:
+        return f"{came:,}", "records came in"
+    return f"{checked:,}", "records checked on arrival" if all(of.ruled for of in landed) else f"of {came:,} records checked"
+
+
 def loop(story: Story) -> Html:
     return charts.loop(story.loop) if story.loop else not_yet("no pipeline has run")
 
@@ -54,11 +60,11 @@ def loop(story: Story) -> Html:
 def landed(story: Story) -> Html:
     if not story.landed:
         return not_yet("no table has landed")
-    rows = [[of.table, f"{of.rows_in:,}", f"{of.landed:,}", f"{of.quarantined:,}", _sum(of)] for of in story.landed]
+    rows = [[of.table, f"{of.rows_in:,}", f"{of.landed:,}", f"{of.quarantined:,}", _sum(of), _held(of)] for of in story.landed]
     said = "A row landed, or it stands in quarantine with the name of the rule it broke. "
     said += "All are accounted for." if all(of.adds_up for of in story.landed) else "Some rows are not accounted for."
-    said += _several(story.landed)
-    heads = ("table", "came in", "landed", "quarantined", "adds up")
+    said += _several(story.landed) + _unchecked(story.landed)
+    heads = ("table", "came in", "landed", "quarantined", "adds up", "checked")
     return joined([tag("p", said), table("Rows in, rows landed, rows set aside", heads, rows, (1, 2, 3)), _dirt(story.landed)])
 
 
@@ -70,6 +76,18 @@ def _dirt(landed: Sequence[Landed]) -> Html:
         further = f"; {spelled(clean)} further check{plural(clean)} found nothing" if clean else ""
         return table(f"What the checks found{further}", ("table", "rule", "rows", "what was done"), found, (2,))
     return tag("p", f"{spelled(clean).capitalize()} check{plural(clean)} found nothing." if clean else "No rule was checked.")
+
+
+def _unchecked(landed: Sequence[Landed]) -> str:
+    names = [of.table for of in landed if not of.contract]
+    return f" Without a contract landed, and so without any check: {', '.join(names)}." if names else ""
+
+
+def _held(of: Landed) -> str:
+    """What its rows were held to."""
+    if of.ruled:
+        return "under a contract"
+    return tag("span", charts.mark("not checked"), "no rule" if of.contract else "no contract", class_="loose")
 
 
 def _several(landed: Sequence[Landed]) -> str:
@@ -149,13 +167,19 @@ def _matrix(caption: str, corner: str, columns: Sequence[str], rows: Sequence[Se
 def months(story: Story) -> Html:
     if not story.months:
         return not_yet("nothing has been predicted")
-    said = f"Each {story.window} as it was scored first, in production, and as it was judged first once its outcomes were known. "
+    said = f"Each {story.window} as it was scored first, and as it was judged first once its outcomes were known. "
     if any(month.again for month in story.months):
         said += "Where it was scored again, that stands apart: it came after the fact and changes nothing of the first."
+    said += "".join(map(_trained, (month for month in story.months if month.trained)))
     drawing = charts.months(story.months, story.outcome, [one for one in story.retrains if one.came == "registered"])
     judged = any(said.monitor != COST for said in story.verdicts)
     told = [_followed_by(one) for one in story.retrains] or (["No retraining was started."] if judged else [])
     return joined([tag("p", said), drawing, _scored(story), *(tag("p", _unbroken(sentence)) for sentence in told)])
+
+
+def _trained(month: Month) -> str:
+    same = f"{month.model} was trained on {month.trained:,} of its {month.rows:,} rows"
+    return f" {month.window} is no measure of work to come: {same}."
 
 
 def _followed_by(one: Retrain) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from werk import governance
+from werk.core.canonical import JSON
 from werk.core.journal import Head, Row
-from werk.core.nouns import ModelVersion, Usage, from_micros, utc_now
+from werk.core.nouns import ModelVersion, Snapshot, Usage, from_micros, utc_now
 from werk.core.platform import Platform
 from werk.monitoring import Prices
 from werk.monitoring.words import percent
@@ -32,6 +34,9 @@ from werk.pipelines.story.nouns import (
 from werk.pipelines.story.numerals import counted
 from werk.pipelines.story.trainings import Training, gates, retrainings, trainings
 from werk.pipelines.story.windows import answers, months
+
+BACK, BY_HAND = "rolled back", "deployed by hand"
+UNASKED = "not asked"
 
 
 def tell(
@@ -59,6 +64,7 @@ def tell(
         things=things,
         loop=_loop(p),
         landed=tuple(map(_landed, p.journal.rows("tables", {"zone": "raw"}, order=("table",)))),
+        read=tuple(_read(p)),
         champion=_champion(p),
         ladder=tuple(map(_rung, p.journal.rows("rungs", order=("place",)))),
         gates=tuple(gates(p)),
@@ -77,19 +83,31 @@ def _loop(p: Platform) -> tuple[Stage, ...]:
     """The loop as far as it went; a stage that has not happened says so."""
     tables = p.journal.rows("tables", {"zone": "raw"})
     landed = f"{counted(len(tables), 'table')}, {counted(sum(_int(row['rows_in']) for row in tables), 'row')}"
+    ruled = [row for row in tables if _landed(row).ruled]
     judged = [training for training in trainings(p) if not training.erased]
-    approved = len(p.journal.rows("approvals", {"action": "approved"}))
+    acts = Counter(act.said for act in _decisions(p) if act.by_human)
     scores = sum(_int(row["rows"]) for row in p.journal.rows("predictions_written"))
     watched = {said.window for said in answers(p)}
     return (
         _stage("land", len(tables), landed),
-        _stage("check", len(tables), f"{counted(sum(_int(row['quarantined']) for row in tables), 'row')} set aside"),
+        _stage("check", len(ruled), _checked(ruled, tables)),
         _stage("train", len(judged), counted(len(judged), "training")),
         _stage("gate", len(judged), _at_the_gates(judged)),
-        _stage("approve", approved, f"{approved} by a second actor"),
+        _stage("approve", acts["approved"], _acts(acts)),
         _stage("predict", scores, counted(scores, "score")),
         _stage("monitor", len(watched), f"{counted(len(watched), 'window')}; {_found(p)}"),
     )
+
+
+def _checked(ruled: Sequence[Row], tables: Sequence[Row]) -> str:
+    some = f"{len(ruled)} of {counted(len(tables), 'table')}; " if len(ruled) < len(tables) else ""
+    return f"{some}{counted(sum(_int(row['quarantined']) for row in ruled), 'row')} set aside"
+
+
+def _acts(acts: Mapping[str, int]) -> str:
+    """Deployments by a person's hand stand beside the approvals."""
+    more = [f"{acts[said]} {said}" for said in (BACK, BY_HAND) if acts[said]]
+    return ", ".join([f"{acts['approved']} approved", *more]) if more else f"{acts['approved']} by a second actor"
 
 
 def _at_the_gates(judged: Sequence[Training]) -> str:
@@ -120,7 +138,32 @@ def _ending(goal: str) -> str:
 def _landed(row: Row) -> Landed:
     checks = cast("list[dict[str, Any]]", row["checks"])
     found = tuple(Check(c["rule"], c["broken"], c["severity"] == "required") for c in checks)
-    return Landed(str(row["table"]), _int(row["rows_in"]), _int(row["rows"]), _int(row["quarantined"]), found)
+    contract = bool(row["contract_sha256"])
+    return Landed(str(row["table"]), _int(row["rows_in"]), _int(row["rows"]), _int(row["quarantined"]), found, contract)
+
+
+def _read(p: Platform) -> Iterator[Landed]:
+    """The landed tables behind the champion, as its training read them."""
+    for alias in p.journal.rows("aliases", {"model": p.project.name, "alias": "champion"}):
+        [row] = p.journal.rows("versions", {"model": alias["model"], "version": alias["version"]})
+        yield from map(_landed, _sources(p, cast("list[str]", row["snapshots"])))
+
+
+def _sources(p: Platform, read: Sequence[str]) -> list[Row]:
+    """What a step wrote is followed to what its run had read."""
+    found, seen, left = list[Row](), set[str](), [*read]
+    while left:
+        snapshot = Snapshot.parse(left.pop())
+        if str(snapshot) in seen:
+            continue
+        seen.add(str(snapshot))
+        for row in p.journal.rows("table_versions", {"table": snapshot.table, "version": snapshot.version}):
+            if row["operation"] == "land":
+                found.append(row)
+            else:
+                edges = p.journal.rows("edges", {"run": row["run"], "direction": "read"})
+                left += [str(edge["dataset"]) for edge in edges]
+    return sorted(found, key=lambda row: str(row["table"]))
 
 
 def _rung(row: Row) -> Rung:
@@ -207,7 +250,7 @@ def _source(origin: Origin) -> str:
 def _decisions(p: Platform) -> Iterator[Approval]:
     """What people decided, and the deployments that followed by rule, in the order in which it happened."""
     decided = [(row["at"], _approval(p, row)) for row in p.journal.rows("approvals", order=("seq",))]
-    deployed = [(row["at"], _deployment(row)) for row in p.journal.rows("deployments", order=("seq",))]
+    deployed = _deployments(p)
     yield from (act for _, act in sorted([*decided, *deployed], key=lambda pair: _int(pair[0])))
 
 
@@ -217,8 +260,22 @@ def _approval(p: Platform, row: Row) -> Approval:
     return Approval(subject, who, str(row["assurance"]), _at(row), str(row["action"]), str(row["comment"] or ""))
 
 
-def _deployment(row: Row) -> Approval:
-    return Approval(f"{row['model']}:{row['version']}", "its approval", "trigger", _at(row), "deployed", by_human=False)
+def _deployments(p: Platform) -> Iterator[tuple[JSON, Approval]]:
+    """By the trigger that started its run, or by whoever did it."""
+    rows = p.journal.rows("deployments", order=("seq",))
+    names = {row["deployment"]: f"{row['model']}:{row['version']}" for row in rows}
+    triggers = {row["run"]: str(row["trigger"]) for row in p.journal.rows("firings")}
+    for row in rows:
+        cause = cast("Mapping[str, JSON]", row["cause"] or {})
+        name, who = names[row["deployment"]], governance.actor_named(p.journal, str(row["actor"]))
+        if "rollback_of" in cause:
+            subject = f"{names.get(cause['rollback_of'], cause['rollback_of'])} to {name}"
+            yield row["at"], Approval(subject, who, UNASKED, _at(row), BACK, str(cause.get("comment") or ""))
+        elif cause.get("run") in triggers or "seq" in cause:
+            by = triggers.get(cause.get("run"), "its approval")
+            yield row["at"], Approval(name, by, "trigger", _at(row), "deployed", by_human=False)
+        else:
+            yield row["at"], Approval(name, who, UNASKED, _at(row), BY_HAND)
 
 
 def _at(row: Row) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from werk.core.journal import Fact, Row
@@ -11,6 +11,7 @@ from werk.core.nouns import Verdict
 from werk.core.platform import Platform
 from werk.monitoring import MONITORS
 from werk.monitoring.verdict import COST, MODEL_QUALITY
+from werk.pipelines.seen import trained_rows
 from werk.pipelines.story.nouns import Again, Month, Said
 
 
@@ -58,8 +59,10 @@ def statements(p: Platform) -> list[Statement]:
 def months(p: Platform) -> Iterator[Month]:
     """One window each, by the version that scored it first; whatever was measured later stands beside it."""
     quality = [said for said in statements(p) if said.monitor == MODEL_QUALITY]
+    trained = trained_rows(p, p.project.name)
     for window, versions in _scored(p).items():
-        yield _month(p.project.name, window, versions, [said for said in quality if said.window == window])
+        month = _month(p.project.name, window, versions, [said for said in quality if said.window == window])
+        yield replace(month, trained=trained.get((next(iter(versions)), window), 0))
 
 
 def answers(p: Platform) -> Iterator[Said]:

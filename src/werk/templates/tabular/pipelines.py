@@ -63,8 +63,8 @@ def training(table: str = TABLE, holdout: float = 0.3, params: Params = Params()
 
 
 @pipeline
-def batch_inference(window: str, table: str = TABLE, model: str = "table@champion"):
-    """`window` names what is scored, a month or a delivery: predictions are written once per version, window and rows."""
+def batch_inference(window: str, table: str, model: str = "table@champion"):
+    """Score a table of rows that arrived after the training, once per version, window and rows; `window` is what it is called."""
     rows = load(table)
     scored = steps.batch_inference(rows, model, window)
     steps.check(scored, rows, model, window)
