@@ -592,6 +592,30 @@ def test_secrets_in_environment_traceback_and_env_file_are_kept_nowhere(
     assert holders(landed) == [".env"]
 
 
+def test_a_secret_that_only_the_env_file_holds_is_kept_nowhere_else(landed: Path, werk: Werk) -> None:
+    """Nothing of it is exported: a library reads it, a step prints it, an exception repeats it, somebody types it."""
+    (landed / ".env").write_text(f"DEBUG=true\nPORT=8080\nOTHER_API_KEY={SECRET}\n")
+    code = (landed / "pipelines.py").read_text()
+    (landed / "pipelines.py").write_text(
+        code.replace("    return float(rows", "    print((HERE / '.env').read_text())\n    return float(rows")
+    )
+    (landed / "broken").write_text(f"true on 8080: {SECRET} is not known")
+    failed = werk("run", "rides")
+    assert (failed.code, SECRET in failed.err) == (1, False)
+    assert "true on 8080: *** is not known" in failed.err
+    run = werk("runs", "--json").value[0]["run"]
+    told = [werk("logs", run), werk("show", run, "--json"), werk("runs", "--json"), werk("story")]
+    (landed / "broken").unlink()
+    given = werk("run", "rides", "-p", f"source=x{SECRET}x", "--json")
+    assert given.error["code"] == "param-secret"
+    assert werk("run", "rides", "-p", "source=8080").code == 0
+    (landed / "pipelines.py").write_text("raise ValueError((__import__('pathlib').Path(__file__).parent / '.env').read_text())\n")
+    broken = werk("run", "rides")
+    assert broken.code == 1
+    assert not any(SECRET in said.out + said.err for said in (*told, given, broken))
+    assert holders(landed) == [".env"]
+
+
 def holders(root: Path) -> list[str]:
     """Files that hold the secret, the captured trees' objects unpacked."""
     found = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]

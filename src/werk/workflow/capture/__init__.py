@@ -1,6 +1,7 @@
 """What a run was made of: the code as it lay in the folder, and the Python it ran on."""
 
 from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff, uncommitted, withheld
+from werk.workflow.capture.credentials import file_secrets
 from werk.workflow.capture.distributions import altered, is_installed
 from werk.workflow.capture.environment import (
     Environment,
@@ -20,6 +21,7 @@ __all__ = [
     "checkout_code",
     "diff",
     "differences",
+    "file_secrets",
     "find_secrets",
     "is_installed",
     "mask",

@@ -16,6 +16,7 @@ from typing import Literal
 
 from werk.core.canonical import digest_of
 from werk.core.errors import InputError, Tampered
+from werk.workflow.capture.credentials import file_secrets, holds_credentials
 from werk.workflow.capture.git import attempt, git
 from werk.workflow.capture.secrets import environment_secrets, find_secrets, first_line
 
@@ -24,14 +25,6 @@ LARGEST_BYTES = 5_000_000
 _SHORTEST_SECRET = 12
 _NEVER_CODE = ("__pycache__/", ".venv/", "venv/", "node_modules/", ".ipynb_checkpoints/", "*.pyc")
 _NEVER_IN_STATUS = re.compile(r"/(?:__pycache__|\.venv|venv|node_modules|\.ipynb_checkpoints)/|\.pyc$")
-_DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)$).*")
-# Where programs keep credentials, by the end of the path: none of them is code.
-_CREDENTIALS = re.compile(
-    r"(?:^|.*/)(?:[._]netrc|\.pypirc|\.pgpass|pgpass\.conf|\.npmrc|\.git-credentials|\.htpasswd|\.my\.cnf|\.s3cfg|\.boto|\.vault-token"
-    r"|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|application_default_credentials\.json|kubeconfig|.*\.kubeconfig|secrets\.toml"
-    r"|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|tfstate)|\.dockercfg|\.docker/config\.json|\.kube/config|\.(?:aws|ssh|gnupg)/.*)",
-    re.IGNORECASE,
-)
 _WITHHELD = re.compile(r".* \(.*, line \d+\)", re.DOTALL)
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv")
 _LINK, _PROGRAM, _FILE = "120000", "100755", "100644"
@@ -129,7 +122,7 @@ def uncommitted(root: Path, store_dir: Path, code: CodeTree) -> str:
 
 
 def _keep_files(root: Path, store_dir: Path) -> tuple[dict[str, _Kept], list[str]]:
-    known = environment_secrets(shortest=_SHORTEST_SECRET)
+    known = [value for value in {*environment_secrets(), *file_secrets(root)} if len(value) >= _SHORTEST_SECRET]
     kept: dict[str, _Kept] = {}
     left_out: list[str] = []
     for path in sorted(_listed(root, store_dir)):
@@ -151,7 +144,7 @@ def _keep_files(root: Path, store_dir: Path) -> tuple[dict[str, _Kept], list[str
 def _why_not(path: str, data: bytes | int, known: Iterable[str], store_dir: Path) -> str | None:
     if isinstance(data, int):
         return f"{data / 1e6:.0f} MB"
-    if _DOTENV.fullmatch(Path(path).name) or _CREDENTIALS.fullmatch(path):
+    if holds_credentials(path):
         return "may hold secrets"
     text = data.decode("utf-8", errors="replace")
     if _place(store_dir, _blob_id(data)).exists():
