@@ -224,13 +224,19 @@ def runs(
 @app.command()
 def show(
     id: Annotated[str, typer.Argument(help="A run, model:version, model@alias, table@version, prediction or deployment.")],
+    uncommitted: Annotated[
+        bool, typer.Option("--uncommitted", help="Of a run: the patch of what its commit did not hold, for `git apply`.")
+    ] = False,
     as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Show everything recorded of one thing."""
-    _do("show.show", json, id=id, as_of=as_of, project=project, profile=profile)
+    if uncommitted:
+        _do("history.show_uncommitted", json, run=id, project=project, profile=profile)
+    else:
+        _do("show.show", json, id=id, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()

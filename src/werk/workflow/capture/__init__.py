@@ -10,6 +10,7 @@ from werk.workflow.capture.environment import (
     result_digest,
     variables_for,
 )
+from werk.workflow.capture.git import in_no_repository, refusal
 from werk.workflow.capture.secrets import find_secrets, mask
 
 __all__ = [
@@ -23,8 +24,10 @@ __all__ = [
     "differences",
     "file_secrets",
     "find_secrets",
+    "in_no_repository",
     "is_installed",
     "mask",
+    "refusal",
     "result_digest",
     "uncommitted",
     "variables_for",

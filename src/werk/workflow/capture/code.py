@@ -108,10 +108,14 @@ def diff(store_dir: Path, tree_a: str, tree_b: str) -> str:
 def uncommitted(root: Path, store_dir: Path, code: CodeTree) -> str:
     """What the run's code had that its commit has not, as a diff for `git apply`; empty when it was clean or had no commit.
 
-    Needs the user's repository to still have the commit (`Failed` otherwise). Files left out are in no diff.
+    Needs the user's repository (`InputError` without one) to still have the commit (`Failed` otherwise). Files left out are in
+    no diff.
     """
     if code.commit is None or not code.dirty:
         return ""
+    if not _is_repository(root):
+        hint = f"Look in the repository that has the commit {code.commit}."
+        raise InputError(f"{root} is in no git repository any more.", code="repository-missing", hint=hint)
     prefix = os.fsdecode(git("rev-parse", "--show-prefix", cwd=root).rstrip(b"\n"))
     left_out = [f":(top,exclude,literal){name.rpartition(' (')[0]}" for name in code.left_out]
     trees = (f"{code.commit}:{prefix}", code.tree)
