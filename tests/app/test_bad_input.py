@@ -631,6 +631,18 @@ def test_a_secret_that_only_the_env_file_holds_is_kept_nowhere_else(landed: Path
     assert holders(landed) == [".env"]
 
 
+def test_an_error_of_werk_itself_repeats_no_secret(landed: Path, werk: Werk) -> None:
+    """A step asks for a table by a value of `.env`: that there is none is told with the name covered."""
+    (landed / ".env").write_text(f"OTHER_API_KEY={SECRET}\n")
+    asking = "tables.scan('raw.' + (HERE / '.env').read_text().strip().partition('=')[2])"
+    (landed / "pipelines.py").write_text(PIPELINES.replace('tables.scan("raw.rides")', asking))
+    said = werk("run", "rides", "--json")
+    assert (said.code, said.error["code"]) == (2, "table-unknown")
+    assert "***" in said.error["error"]
+    assert SECRET not in said.out + said.err
+    assert holders(landed) == [".env"]
+
+
 def holders(root: Path) -> list[str]:
     """Files that hold the secret, the captured trees' objects unpacked."""
     found = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
