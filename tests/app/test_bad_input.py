@@ -479,10 +479,25 @@ def test_an_empty_table(project: Path, werk: Werk) -> None:
     (project / "pipelines.py").write_text(PIPELINES.replace("* factor", ".cast(pl.Float64) * factor"))
     (project / "none.csv").write_text("id,km\n")
     said = werk("ingest", "raw.rides", "none.csv", "--json")
-    assert said.code in (0, 2), said.err
-    if said.code == 0:
-        assert said.value["rows_landed"] == 0
-        assert werk("run", "rides", "--json").value["status"] == "finished"
+    assert said.code == 0, said.err
+    assert (said.value["rows_in"], said.value["rows_landed"]) == (0, 0)
+    run = werk("run", "rides", "--json")
+    assert (run.code, run.value["status"]) == (0, "finished")
+
+
+def test_an_empty_delivery_empties_the_table_and_says_so(landed: Path, werk: Werk) -> None:
+    """Nothing of it breaks a rule; what was there stays in the version before."""
+    (landed / "none.csv").write_text("id,km\n")
+    said = werk("ingest", "raw.rides", "none.csv")
+    assert said.code == 0, said.err
+    assert "0 rows in, 0 landed" in said.out
+    assert "raw.rides is empty now; raw.rides@0 holds what was there" in said.out
+    (now,) = werk("tables", "--json").value
+    assert (now["version"], now["rows"]) == (1, 0)
+    assert werk("show", "raw.rides@0", "--json").value["rows"] == 50
+    (landed / "no_bytes.csv").write_text("")
+    assert_input_of_any_code(werk("ingest", "raw.rides", "no_bytes.csv"))
+    assert werk("tables", "--json").value == [now]
 
 
 @pytest.mark.parametrize(
@@ -589,6 +604,42 @@ def test_secrets_in_environment_traceback_and_env_file_are_kept_nowhere(
     assert "***" in said.err
     (landed / "broken").unlink()
     assert werk("run", "rides").code == 0
+    assert holders(landed) == [".env"]
+
+
+def test_a_secret_that_only_the_env_file_holds_is_kept_nowhere_else(landed: Path, werk: Werk) -> None:
+    """Nothing of it is exported: a library reads it, a step prints it, an exception repeats it, somebody types it."""
+    (landed / ".env").write_text(f"DEBUG=true\nPORT=8080\nOTHER_API_KEY={SECRET}\n")
+    code = (landed / "pipelines.py").read_text()
+    (landed / "pipelines.py").write_text(
+        code.replace("    return float(rows", "    print((HERE / '.env').read_text())\n    return float(rows")
+    )
+    (landed / "broken").write_text(f"true on 8080: {SECRET} is not known")
+    failed = werk("run", "rides")
+    assert (failed.code, SECRET in failed.err) == (1, False)
+    assert "true on 8080: *** is not known" in failed.err
+    run = werk("runs", "--json").value[0]["run"]
+    told = [werk("logs", run), werk("show", run, "--json"), werk("runs", "--json"), werk("story")]
+    (landed / "broken").unlink()
+    given = werk("run", "rides", "-p", f"source=x{SECRET}x", "--json")
+    assert given.error["code"] == "param-secret"
+    assert werk("run", "rides", "-p", "source=8080").code == 0
+    (landed / "pipelines.py").write_text("raise ValueError((__import__('pathlib').Path(__file__).parent / '.env').read_text())\n")
+    broken = werk("run", "rides")
+    assert broken.code == 1
+    assert not any(SECRET in said.out + said.err for said in (*told, given, broken))
+    assert holders(landed) == [".env"]
+
+
+def test_an_error_of_werk_itself_repeats_no_secret(landed: Path, werk: Werk) -> None:
+    """A step asks for a table by a value of `.env`: that there is none is told with the name covered."""
+    (landed / ".env").write_text(f"OTHER_API_KEY={SECRET}\n")
+    asking = "tables.scan('raw.' + (HERE / '.env').read_text().strip().partition('=')[2])"
+    (landed / "pipelines.py").write_text(PIPELINES.replace('tables.scan("raw.rides")', asking))
+    said = werk("run", "rides", "--json")
+    assert (said.code, said.error["code"]) == (2, "table-unknown")
+    assert "***" in said.error["error"]
+    assert SECRET not in said.out + said.err
     assert holders(landed) == [".env"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from werk.workflow.capture.code import CodeTree, uncommitted
+from werk.workflow.capture.code import CodeTree
 
 PIPELINES = """
 from delays.counting import count
@@ -38,15 +39,17 @@ def git(folder: Path, *words: str, data: str = "") -> str:
     return done.stdout.strip()
 
 
+def werk(folder: Path, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "werk.app.cli", *words]
+    environment = {**os.environ, "WERK_HOME": str(home)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 def ran(folder: Path, home: Path) -> dict[str, Any]:
     """What a run of the pipeline in this folder recorded."""
-
-    def werk(*words: str) -> str:
-        command = [sys.executable, "-m", "werk.app.cli", *words]
-        environment = {**os.environ, "WERK_HOME": str(home)}
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
-
-    found: dict[str, Any] = json.loads(werk("show", werk("run", "counted").strip(), "--json"))
+    run = werk(folder, home, "run", "counted")
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(werk(folder, home, "show", run.stdout.strip(), "--json").stdout)
     return found
 
 
@@ -80,12 +83,13 @@ def test_commit_and_diff_checked_out_elsewhere_give_the_code_that_ran(repository
     run = ran(repository, tmp_path / "home")
     code = CodeTree(**{**run["code"], "left_out": tuple(run["code"]["left_out"])})
     assert (code.commit, code.dirty, code.left_out) == (git(repository, "rev-parse", "HEAD"), True, ())
-    diff = uncommitted(repository, repository / ".werk" / "code.git", code)
+    shown = werk(repository, tmp_path / "home", "show", run["run"], "--uncommitted")
+    assert shown.returncode == 0, shown.stderr
     elsewhere = tmp_path / "elsewhere"
     git(tmp_path, "clone", "-q", str(repository), str(elsewhere))
     git(elsewhere, "checkout", "-q", str(code.commit))
     before = ran(elsewhere, tmp_path / "other")
-    git(elsewhere, "apply", "-", data=diff)
+    git(elsewhere, "apply", "-", data=shown.stdout)
     again = ran(elsewhere, tmp_path / "other")
     assert hashes(before)["first"] != hashes(run)["first"]
     assert hashes(again) == hashes(run)
@@ -95,5 +99,32 @@ def test_commit_and_diff_checked_out_elsewhere_give_the_code_that_ran(repository
 def test_a_run_without_changes_says_so(repository: Path, tmp_path: Path) -> None:
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "second")
-    code = ran(repository, tmp_path / "home")["code"]
-    assert (code["commit"], code["dirty"], code["diff_sha256"]) == (git(repository, "rev-parse", "HEAD"), False, None)
+    run = ran(repository, tmp_path / "home")
+    code, head = run["code"], git(repository, "rev-parse", "HEAD")
+    assert (code["commit"], code["dirty"], code["diff_sha256"]) == (head, False, None)
+    asked = ("show", run["run"], "--uncommitted")
+    assert werk(repository, tmp_path / "home", *asked).stdout == f"nothing uncommitted: {head} holds the code of {run['run']}\n"
+    assert json.loads(werk(repository, tmp_path / "home", *asked, "--json").stdout)["patch"] == ""
+
+
+def test_the_patch_is_of_the_run_whatever_has_been_committed_since(repository: Path, tmp_path: Path) -> None:
+    run = ran(repository, tmp_path / "home")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "second")
+    found = json.loads(werk(repository, tmp_path / "home", "show", run["run"], "--uncommitted", "--json").stdout)
+    assert "+START = 3\n" in found["patch"]
+    assert found["commit"] == git(repository, "rev-parse", "HEAD~1")
+
+
+def test_without_a_repository_there_is_no_patch(repository: Path, tmp_path: Path) -> None:
+    """Neither of a run that had none, nor of one whose repository is gone."""
+    run = ran(repository, tmp_path / "home")
+    shutil.rmtree(repository / ".git")
+    gone = werk(repository, tmp_path / "home", "show", run["run"], "--uncommitted", "--json")
+    assert (gone.returncode, gone.stdout, json.loads(gone.stderr)["code"]) == (2, "", "repository-missing")
+    later = ran(repository, tmp_path / "home")
+    none = werk(repository, tmp_path / "home", "show", later["run"], "--uncommitted", "--json")
+    assert (none.returncode, none.stdout, json.loads(none.stderr)["code"]) == (2, "", "run-uncommitted")
+    assert "not in a git repository" in json.loads(none.stderr)["error"]
+    unknown = werk(repository, tmp_path / "home", "show", "run_0", "--uncommitted", "--json")
+    assert (unknown.returncode, json.loads(unknown.stderr)["code"]) == (2, "run-unknown")

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from werk.app import cli
-from werk.app.commands import realtime
+from werk.app.commands import history, projects, realtime
 from werk.core.errors import InputError
 
 DEMO = "import json, sys; from pathlib import Path; from werk.app.commands.demo import demo; "
@@ -120,10 +120,49 @@ def test_the_demo_from_a_newcomers_seat(tmp_path: Path, environment: dict[str, s
     assert 0.2 < float(numbers[2]) <= 2.0
     assert "Human acts: 2 approval(s) this time." in first.stdout
     commands_are_real(first.stdout, monkeypatch)
+    history_begins(first.stdout, tmp_path / "flight-delay")
     hints_work(first.stdout, tmp_path / "flight-delay", environment)
     before = versions(tmp_path / "flight-delay", environment)
+    head = committed(tmp_path / "flight-delay", "rev-parse", "HEAD")
     at_a_terminal(tmp_path, environment)
+    assert committed(tmp_path / "flight-delay", "rev-parse", "HEAD") == head
     assert versions(tmp_path / "flight-delay", environment) == before
+
+
+def committed(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def history_begins(log: str, root: Path) -> None:
+    """The lineage leads to a commit that holds all of the code, and nothing that is not code."""
+    head = committed(root, "rev-parse", "HEAD")
+    assert re.search(rf"^code       tree [0-9a-f]{{12}}, commit {head}$", log, re.MULTILINE)
+    assert "with uncommitted changes" not in log
+    held = committed(root, "ls-files").splitlines()
+    assert {"pipelines.py", "werk.toml", "gate.toml", ".gitignore"} <= set(held)
+    assert not [name for name in held if name.startswith((".werk", "lake", ".env", "story"))]
+    assert committed(root, "status", "--porcelain") == ""
+    assert next(line for line in log.splitlines() if line.startswith("$ git ")) == "$ git init -q"
+
+
+@pytest.mark.parametrize("place", ["in a repository", "without git", "in none"])
+def test_a_history_begins_only_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """In somebody's repository nothing is committed, and no identity and no hook of theirs is needed or asked."""
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / ".env").write_text("OTHER_API_KEY=horse-battery-7\n")
+    (tmp_path / "case" / ".gitignore").write_text(projects.IGNORED)
+    if place == "in a repository":
+        committed(tmp_path, "init", "-q")
+    if place == "without git":
+        monkeypatch.setenv("PATH", "")
+    history.begin(tmp_path / "case")
+    monkeypatch.undo()
+    assert (tmp_path / "case" / ".git").exists() == (place == "in none")
+    if place == "in none":
+        assert committed(tmp_path / "case", "ls-tree", "--name-only", "HEAD") == ".gitignore"
+        assert committed(tmp_path / "case", "log", "--format=%an %ae") == "werk demo demo@werk.invalid"
 
 
 def commands_are_real(log: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,14 @@ def copied(small: Small, folder: Path) -> Path:
     return folder / "small"
 
 
+def twin(small: Small, folder: Path) -> Small:
+    """A copy that may go on: its signed heads are its own."""
+    found = copy(small)
+    found.root, found.home = copied(small, folder), folder / "home"
+    shutil.copytree(small.home, found.home)
+    return found
+
+
 def said(answer: Answer, capsys: pytest.CaptureFixture[str]) -> str:
     """What the terminal shows; the JSON of the same answer must be JSON."""
     answers.show(answer, as_json=True)
@@ -225,13 +234,21 @@ def test_a_verdict_that_comes_back_is_shown_although_its_check_came_from_the_cac
     assert not [fact for fact in facts if fact["kind"] in ("monitor.checked", "drift.detected")], "an exact repeat says nothing"
 
 
-def test_a_violation_in_the_newest_window_is_exit_code_three_when_asked(small: Small) -> None:
-    bad = [row for row in rows(monitor.monitor(None, None, False, None, small.root, None)) if row["verdict"] == "violation"]
-    if not bad:
-        assert monitor.monitor(None, None, True, None, small.root, None).exit_code == 0
-        return
-    with pytest.raises(Refused, match="violation in second"):
-        monitor.monitor(None, None, True, None, small.root, None)
+def test_a_violation_in_the_newest_window_is_exit_code_three_when_asked(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows that a model was trained on are no violation, those it has not seen are one."""
+    other = twin(small, tmp_path)
+    monkeypatch.setenv("WERK_HOME", str(other.home))
+    other.werk("run", "batch_inference", "-p", "window=first", "-p", "model=small:1")
+    found = rows(monitor.monitor(None, None, False, None, other.root, None))
+    verdicts = {window: {row["verdict"] for row in found if row["window"] == window} for window in ("first", "second")}
+    assert ("ok" in verdicts["first"], "violation" in verdicts["first"]) == (True, False)
+    assert "violation" in verdicts["second"]
+    assert monitor.monitor(None, "first", True, None, other.root, None).exit_code == 0
+    with pytest.raises(Refused, match="violation in second") as no:
+        monitor.monitor(None, None, True, None, other.root, None)
+    assert (no.value.exit_code, no.value.code) == (3, "monitor-violation")
 
 
 def test_the_newest_window_is_the_one_checked_last_whatever_it_is_called(tmp_path: Path, small: Small) -> None:

@@ -470,7 +470,9 @@ def test_lineage_tells_the_commit_and_whether_something_was_uncommitted(case: Ca
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=case.root, check=True, capture_output=True, text=True).stdout.strip()
     case.edit("noise = 0.0", "noise = 0.5")
     case.train()
-    assert f"commit {head} with uncommitted changes" in case.werk("lineage", "small:2").stdout
+    told = case.werk("lineage", "small:2").stdout
+    (command,) = re.findall(rf"commit {head} with uncommitted changes: werk (show run_\w+ --uncommitted)\n", told)
+    assert "+++ b/pipelines.py" in case.werk(*command.split()).stdout
     assert ", not in a git repository\n" in case.werk("lineage", "small:1").stdout
     assert "not in a git repository" in case.werk("show", "small:1").stdout
 

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "src" / "werk"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.read_text().strip() and "templates" not in p.parts)
 BANNED_NAMES = {"utils", "helpers", "manager", "service", "common", "util", "helper"}
 # Texts that show secrets on purpose: they are what the scanner is tested with.
-ABOUT_SECRETS = {f"tests/{name}.py" for name in ("app/test_settings", "workflow/test_capture_code", "workflow/test_secrets")}
+NAMES = ("app/test_settings", "workflow/test_capture_code", "workflow/test_credentials", "workflow/test_secrets")
+ABOUT_SECRETS = {f"tests/{name}.py" for name in NAMES}
 ABOUT_SECRETS |= {"src/werk/workflow/capture/secrets.py"}
 each_module = pytest.mark.parametrize("path", MODULES, ids=[p.relative_to(PACKAGE).as_posix() for p in MODULES])
 

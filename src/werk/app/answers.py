@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import math
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 
 from werk.core.errors import Failed, InputError, StepFailed, WerkError, disk_full
@@ -23,6 +26,36 @@ class Answer:
     text: str = ""
     columns: Sequence[str] = field(default=())
     exit_code: int = 0
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """What is printed meanwhile goes to stderr, by whomever: Python, a thread, a C library, a process that a step starts.
+
+    So with --json nothing but the answer stands on stdout.
+    """
+    with redirect_stdout(sys.stderr):
+        if sys.__stdout__ is None or sys.__stderr__ is None:  # closed by the caller: their numbers may be other files by now
+            yield
+            return
+        _flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            _flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _flush() -> None:
+    """What waits in a buffer is told where it was meant to go: Python's, and C's, which else would come at the very end."""
+    for stream in (sys.__stdout__, sys.stdout):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
 
 
 def show(answer: Answer, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Annotated, cast
@@ -100,10 +101,11 @@ def _misused(said: str, as_json: bool) -> int:
 
 
 def _do(command: str, as_json: bool, **given: object) -> None:
-    """Load `module.function` of app.commands, call it and show its answer."""
+    """Load `module.function` of app.commands, call it and show its answer; with --json that alone is on stdout."""
     module, _, name = command.partition(".")
     work = getattr(importlib.import_module(f"werk.app.commands.{module}"), name)
-    answer = cast("Answer | None", work(**given))
+    with answers.aside() if as_json else nullcontext():
+        answer = cast("Answer | None", work(**given))
     if answer is not None:
         answers.show(answer, as_json=as_json)
         if answer.exit_code:
@@ -234,13 +236,19 @@ def runs(
 @app.command()
 def show(
     id: Annotated[str, typer.Argument(help="A run, model:version, model@alias, table@version, prediction or deployment.")],
+    uncommitted: Annotated[
+        bool, typer.Option("--uncommitted", help="Of a run: the patch of what its commit did not hold, for `git apply`.")
+    ] = False,
     as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Show everything recorded of one thing."""
-    _do("show.show", json, id=id, as_of=as_of, project=project, profile=profile)
+    if uncommitted:
+        _do("history.show_uncommitted", json, run=id, project=project, profile=profile)
+    else:
+        _do("show.show", json, id=id, as_of=as_of, project=project, profile=profile)
 
 
 @app.command()

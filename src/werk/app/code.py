@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 
 from werk.core.errors import StepFailed, unknown
 from werk.workflow import Pipeline
+from werk.workflow.capture import file_secrets, mask
 
 MODULE = "pipelines"
 
@@ -22,11 +24,12 @@ def load_pipelines(root: Path) -> dict[str, Pipeline]:
     try:
         module = importlib.import_module(MODULE)
     except (Exception, SystemExit) as wrong:
+        covered = partial(mask, values=file_secrets(root))
         raise StepFailed(
-            f"{MODULE}.py cannot be imported: {_kind(wrong)}.",
+            f"{MODULE}.py cannot be imported: {covered(_kind(wrong))}.",
             code="project-code-broken",
             hint="Mend it and run again.",
-            user_traceback=_theirs(wrong, root),
+            user_traceback=covered(_theirs(wrong, root)),
         ) from wrong
     return {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
 

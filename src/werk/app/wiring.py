@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -31,7 +31,7 @@ from werk.journal import SqlJournal
 from werk.monitoring import Prices
 from werk.serving import facts as serving_facts
 from werk.workflow import Codec, Pipeline, Resource
-from werk.workflow.capture import mask
+from werk.workflow.capture import file_secrets, mask
 from werk.workflow.triggers import TRIGGER_PROJECTIONS
 
 KEY = "werk"
@@ -78,7 +78,8 @@ class Session:
         of_models, prices = models.model_codec, self.prices
         codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
         resources = {**RESOURCES, "prices": lambda p, context: prices}
-        bound = {"p": self.p, "resources": resources, "codecs": (codec,), "mask": mask, "progress": progress}
+        covered = partial(mask, values=file_secrets(self.p.project.root))
+        bound = {"p": self.p, "resources": resources, "codecs": (codec,), "mask": covered, "progress": progress}
         return cast("Engine[Pipeline]", built(self.settings, "engine", **bound))
 
 

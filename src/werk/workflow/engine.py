@@ -316,9 +316,11 @@ class Engine:
     # --- failures ---
 
     def _ended(self, walk: _Walk, context: StepContext, kind: str, error: Exception, tell: Callable[..., Progress]) -> None:
-        """Record why the run stops here. Only a failure keeps a traceback."""
+        """Record why the run stops here. Only a failure keeps a traceback; what is raised again is as covered as what is kept."""
+        if isinstance(error, WerkError):
+            error.message, error.hint = self._mask(error.message), self._mask(error.hint)
         code = error.code if isinstance(error, WerkError) else "step-failed"
-        message = self._mask(error.message if isinstance(error, WerkError) else _said(error))
+        message = error.message if isinstance(error, WerkError) else self._mask(_said(error))
         body: dict[str, JSON] = {"step": context.step, "attempt": context.attempt, "code": code, "message": message}
         if kind == "run.failed":
             body["traceback"] = self._mask(user_traceback(error))

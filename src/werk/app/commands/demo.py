@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from werk.app.answers import Answer
-from werk.app.commands import actors, projects, realtime
+from werk.app.commands import actors, history, projects, realtime
 from werk.app.commands.breaks import BREAKS
 from werk.app.commands.realtime import Scored
 from werk.app.footprint import Footprint
@@ -148,13 +148,16 @@ def _successor(month: str, model: str) -> str:
 
 
 def _use_case(target: Path, typed: Path) -> None:
-    if (target / "werk.toml").is_file():
+    known = (target / "werk.toml").is_file()
+    if known:
         print(f"using the use case in {target}")
     else:
         print(f"$ {shlex.join(['werk', 'init', str(typed)])}")
         projects.create(target, "flights")
     if target != Path.cwd():
         print(f"$ {shlex.join(['cd', str(typed)])}")
+    if not known:
+        history.begin(target)  # so that the lineage leads to a commit
 
 
 def _werk(*words: str) -> None:

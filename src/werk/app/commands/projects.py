@@ -19,7 +19,7 @@ from werk.core.errors import InputError, WerkError, disk_full, unknown
 from werk.core.nouns import check_name, new_id
 
 # What werk makes is no code: were it captured with the code, every story would look like a change.
-IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n"
+IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n.env*\n!.env.example\n"
 
 
 OWN = "tabular"  # the template of one's own data

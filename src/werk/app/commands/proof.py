@@ -59,18 +59,19 @@ def chain(found: Lineage) -> list[str]:
     lines.append(f"model      {found.model}  {found.canonical_hash}")
     lines.append(f"run        {'trained by ' if found.prediction else ''}{found.run}")
     lines += [f"  step {name:<22} code {digest[:12]}" for name, digest in found.steps.items()]
-    lines.append(f"code       tree {str(found.code.get('tree'))[:12]}, {_committed(found.code)}")
+    lines.append(f"code       tree {str(found.code.get('tree'))[:12]}, {_committed(found.code, found.run)}")
     lines += [f"  trained on {_source(origin)}" for origin in found.snapshots]
     return lines
 
 
-def _committed(code: Mapping[str, JSON]) -> str:
+def _committed(code: Mapping[str, JSON], run: str) -> str:
     """Runs of before this was recorded say only that there was no commit."""
     if not code.get("commit"):
         return str(code.get("git") or "no commit")
     if code.get("git", "tracked") != "tracked":
         return f"{code['git']}, which stood at commit {code['commit']}"
-    return f"commit {code['commit']}{' with uncommitted changes' if code.get('dirty') else ''}"
+    changes = f" with uncommitted changes: werk show {run} --uncommitted" if code.get("dirty") else ""
+    return f"commit {code['commit']}{changes}"
 
 
 def _asked(prediction: Mapping[str, JSON]) -> list[str]:

@@ -41,7 +41,14 @@ def said(landing: Landing) -> list[str]:
     state = "unchanged" if landing.unchanged else "landed"
     held = f", {landing.rows_quarantined:,} in {landing.quarantine}" if landing.quarantine and landing.rows_quarantined else ""
     first = f"{landing.table}@{landing.version} {state}: {landing.rows_in:,} rows in, {landing.rows_landed:,} landed{held}"
-    return [first, *(f"  {check.severity:<8} {check.sentence}" for check in landing.checks if check.broken)]
+    rules = [f"  {check.severity:<8} {check.sentence}" for check in landing.checks if check.broken]
+    return [first, *rules, *([] if landing.rows_in else [_emptied(landing)])]
+
+
+def _emptied(landing: Landing) -> str:
+    """A delivery without a row may be meant, or be a file that somebody cut short."""
+    before = f"; {landing.table}@{landing.version - 1} holds what was there" if landing.version else ""
+    return f"  {landing.table} is empty now{before}"
 
 
 def tables(as_of: str | None, project: Path | None, profile: str | None) -> Answer:

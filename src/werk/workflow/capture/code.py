@@ -16,6 +16,7 @@ from typing import Literal
 
 from werk.core.canonical import digest_of
 from werk.core.errors import InputError, Tampered
+from werk.workflow.capture.credentials import file_secrets, holds_credentials
 from werk.workflow.capture.git import attempt, git
 from werk.workflow.capture.secrets import environment_secrets, find_secrets, first_line
 
@@ -24,14 +25,6 @@ LARGEST_BYTES = 5_000_000
 _SHORTEST_SECRET = 12
 _NEVER_CODE = ("__pycache__/", ".venv/", "venv/", "node_modules/", ".ipynb_checkpoints/", "*.pyc")
 _NEVER_IN_STATUS = re.compile(r"/(?:__pycache__|\.venv|venv|node_modules|\.ipynb_checkpoints)/|\.pyc$")
-_DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)$).*")
-# Where programs keep credentials, by the end of the path: none of them is code.
-_CREDENTIALS = re.compile(
-    r"(?:^|.*/)(?:[._]netrc|\.pypirc|\.pgpass|pgpass\.conf|\.npmrc|\.git-credentials|\.htpasswd|\.my\.cnf|\.s3cfg|\.boto|\.vault-token"
-    r"|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|application_default_credentials\.json|kubeconfig|.*\.kubeconfig|secrets\.toml"
-    r"|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|tfstate)|\.dockercfg|\.docker/config\.json|\.kube/config|\.(?:aws|ssh|gnupg)/.*)",
-    re.IGNORECASE,
-)
 _WITHHELD = re.compile(r".* \(.*, line \d+\)", re.DOTALL)
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv")
 _LINK, _PROGRAM, _FILE = "120000", "100755", "100644"
@@ -115,10 +108,14 @@ def diff(store_dir: Path, tree_a: str, tree_b: str) -> str:
 def uncommitted(root: Path, store_dir: Path, code: CodeTree) -> str:
     """What the run's code had that its commit has not, as a diff for `git apply`; empty when it was clean or had no commit.
 
-    Needs the user's repository to still have the commit (`Failed` otherwise). Files left out are in no diff.
+    Needs the user's repository (`InputError` without one) to still have the commit (`Failed` otherwise). Files left out are in
+    no diff.
     """
     if code.commit is None or not code.dirty:
         return ""
+    if not _is_repository(root):
+        hint = f"Look in the repository that has the commit {code.commit}."
+        raise InputError(f"{root} is in no git repository any more.", code="repository-missing", hint=hint)
     prefix = os.fsdecode(git("rev-parse", "--show-prefix", cwd=root).rstrip(b"\n"))
     left_out = [f":(top,exclude,literal){name.rpartition(' (')[0]}" for name in code.left_out]
     trees = (f"{code.commit}:{prefix}", code.tree)
@@ -129,7 +126,7 @@ def uncommitted(root: Path, store_dir: Path, code: CodeTree) -> str:
 
 
 def _keep_files(root: Path, store_dir: Path) -> tuple[dict[str, _Kept], list[str]]:
-    known = environment_secrets(shortest=_SHORTEST_SECRET)
+    known = [value for value in {*environment_secrets(), *file_secrets(root)} if len(value) >= _SHORTEST_SECRET]
     kept: dict[str, _Kept] = {}
     left_out: list[str] = []
     for path in sorted(_listed(root, store_dir)):
@@ -151,7 +148,7 @@ def _keep_files(root: Path, store_dir: Path) -> tuple[dict[str, _Kept], list[str
 def _why_not(path: str, data: bytes | int, known: Iterable[str], store_dir: Path) -> str | None:
     if isinstance(data, int):
         return f"{data / 1e6:.0f} MB"
-    if _DOTENV.fullmatch(Path(path).name) or _CREDENTIALS.fullmatch(path):
+    if holds_credentials(path):
         return "may hold secrets"
     text = data.decode("utf-8", errors="replace")
     if _place(store_dir, _blob_id(data)).exists():

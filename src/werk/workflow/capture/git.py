@@ -47,6 +47,21 @@ def attempt(
     return subprocess.run(command, cwd=cwd, env=_variables(index, borrow), input=data, capture_output=True, check=False)
 
 
+def in_no_repository(folder: Path) -> bool:
+    """Whether git says that no repository holds this folder; a repository it cannot read is one, and without git nobody knows."""
+    if shutil.which("git") is None:
+        return False
+    done = attempt("rev-parse", "--git-dir", cwd=folder)
+    return done.returncode != 0 and b"not a git repository" in done.stderr
+
+
+def refusal(folder: Path, *arguments: str) -> str:
+    """Run a command in somebody's own folder; git's own first line when it fails, else nothing."""
+    done = attempt(*arguments, cwd=folder)
+    said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+    return said[0] if done.returncode else ""
+
+
 def _program() -> str:
     found = shutil.which("git")
     if found is None:

@@ -34,12 +34,14 @@ _PATTERNS: Mapping[str, re.Pattern[str]] = {
 }
 # What people write where a password will stand: `user:password@`, `:${DB_PASSWORD}@`, `:{password}@`, `:<token>@`.
 _PLACEHOLDER = re.compile(r"\*+|x+|\.+|[$%{<\[].*|pass|passwd|password|pw|secret|token|changeme|example", re.IGNORECASE)
-_TELLING_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|APIKEY|_PWD$|_KEY$")
+_TELLING_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|APIKEY|_PWD$|_PASS$|_KEY$")
 _SHORTEST = 6
 # A shorter value counts where it stands alone, and only of a name that says nothing but secret: MAX_TOKENS is none.
-_SECRET_NAME = re.compile(r"(?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|APIKEY|API_KEY|SECRET_KEY|_PWD)$")
+_SECRET_NAME = re.compile(r"(?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|APIKEY|API_KEY|SECRET_KEY|ACCESS_KEY|_PWD|_PASS)$")
 _SHORTEST_ALONE = 3
 _WORDS = frozenset({"true", "false", "none", "null", "yes", "off"})
+# What a setting named KEY or TOKEN_LIMIT may well hold: SORT_KEY=sched_dep, TOKEN_LIMIT=100000.
+_ORDINARY = re.compile(r"[\d.,:_]+|[a-z]+(?:[_.-][a-z]+)*|.*\s.*", re.DOTALL)
 
 
 def find_secrets(text: str, values: Iterable[str] = ()) -> list[str]:
@@ -65,11 +67,16 @@ def mask(text: str, values: Iterable[str] = ()) -> str:
     for pattern in _PATTERNS.values():
         text = pattern.sub(_covered, text)
     # Longest first: a secret may hold another one as its part.
-    for value in sorted({*values, *environment_secrets()}, key=len, reverse=True):
-        text = text.replace(value, COVER) if value else text
-    for value in _short_secrets():
-        text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", COVER, text)
+    for value in sorted({*values, *environment_secrets(), *_short_secrets()}, key=len, reverse=True):
+        text = _without(text, value)
     return text
+
+
+def _without(text: str, value: str) -> str:
+    """A short value only where it stands alone: `abc` must not turn every `abcdef` of a traceback into stars."""
+    if len(value) >= _SHORTEST:
+        return text.replace(value, COVER)
+    return re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", COVER, text) if value else text
 
 
 def first_line(text: str, values: Iterable[str] = ()) -> int:
@@ -89,10 +96,32 @@ def environment_secrets(variables: Mapping[str, str] = os.environ, *, shortest: 
     return sorted({value for name, value in variables.items() if names_secret(name) and len(value) >= shortest})
 
 
+def secret_values(variables: Iterable[tuple[str, str]]) -> list[str]:
+    """Values of the variables named like secrets, by a stricter measure than the environment's: a file may say anything.
+
+    A name that says nothing but secret counts with every value from three characters on, the others (`*_KEY`, `TOKEN_*`)
+    with what does not read like a word, a number or a sentence.
+    """
+    found = {value for name, value in variables if names_secret(name) and (_says_secret(name) or not _ORDINARY.fullmatch(value))}
+    return sorted(value for value in found if _counts(value))
+
+
+def secrets_in(text: str) -> list[str]:
+    """The parts of a text that are secrets by their form."""
+    return sorted({value for pattern in _PATTERNS.values() for value in _secrets(pattern, text) if _counts(value)})
+
+
 def _short_secrets() -> list[str]:
-    found = {value for name, value in os.environ.items() if _SECRET_NAME.search(name.upper())}
-    kept = {value for value in found if _SHORTEST_ALONE <= len(value) < _SHORTEST and value.lower() not in _WORDS}
-    return sorted(value for value in kept if not _PLACEHOLDER.fullmatch(value))
+    found = {value for name, value in os.environ.items() if _says_secret(name)}
+    return sorted(value for value in found if len(value) < _SHORTEST and _counts(value))
+
+
+def _says_secret(variable: str) -> bool:
+    return _SECRET_NAME.search(variable.upper()) is not None
+
+
+def _counts(value: str) -> bool:
+    return len(value) >= _SHORTEST_ALONE and value.lower() not in _WORDS and not _PLACEHOLDER.fullmatch(value)
 
 
 def _secrets(pattern: re.Pattern[str], text: str) -> Iterator[str]:
