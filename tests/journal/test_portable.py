@@ -80,7 +80,7 @@ def test_an_older_journal_is_copied_before_it_is_upgraded(tmp_path: Path, opened
     _as_schema(path, 0)
     with pytest.raises(InputError) as older:
         opened(f"sqlite:///{path}")
-    assert older.value.code == "journal-older"
+    assert (older.value.code, "`werk upgrade`" in str(older.value.hint)) == ("journal-older", True)
     copy = upgrade(f"sqlite:///{path}")
     assert copy is not None
     kept = sqlite3.connect(copy)

@@ -4,7 +4,7 @@ from werk.journal.backup import backup, restore
 from werk.journal.erasure import erase_body
 from werk.journal.heads import last_signed, meet, sign_head, signed_in
 from werk.journal.sql import SqlJournal, open_journal
-from werk.journal.upgrade import upgrade
+from werk.journal.upgrade import schema_number, upgrade
 from werk.journal.verify import replay, verify
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "open_journal",
     "replay",
     "restore",
+    "schema_number",
     "sign_head",
     "signed_in",
     "upgrade",

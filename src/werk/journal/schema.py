@@ -98,21 +98,26 @@ def stale(projections: str, wanted: str) -> frozenset[str]:
 
 
 def check_schema(found: dict[str, str]) -> None:
-    number = _number(found.get("schema", "-1"))
+    number = check_not_newer(found)
+    if number < SCHEMA:
+        raise InputError(
+            f"The journal has schema {number}, older than {SCHEMA}.",
+            code="journal-older",
+            hint="Run `werk upgrade`: it keeps a copy of the journal's file as it is.",
+        )
+
+
+def check_not_newer(found: dict[str, str]) -> int:
+    """The schema number in meta."""
+    if not found["schema"].isdecimal():
+        said = f"The journal's schema number is {found['schema']!r}."
+        raise Tampered(said, code="journal-damaged", hint="Restore a backup.")
+    number = int(found["schema"])
     if number > SCHEMA:
         raise InputError(
             f"The journal has schema {number} and this werk knows {SCHEMA}.", code="journal-newer", hint="Upgrade werk."
         )
-    if number < SCHEMA:
-        raise InputError(
-            f"The journal has schema {number}, older than {SCHEMA}.", code="journal-older", hint="Call `werk.journal.upgrade`."
-        )
-
-
-def _number(text: str) -> int:
-    if not text.removeprefix("-").isdecimal():
-        raise Tampered(f"The journal's schema number is {text!r}.", code="journal-damaged", hint="Restore a backup.")
-    return int(text)
+    return number
 
 
 def reconcile(database: Database, connection: Connection, shapes: Shapes, state: State, current: str) -> None:
