@@ -39,7 +39,7 @@ def opened(database: Database, shapes: Shapes, met: str | None = None) -> State:
     Nothing is made where this machine has `met` a journal before: then it is gone, which is not the same as new. On what
     others have put on its tables nothing is written.
     """
-    wanted = canonical_json({name: shape_of(shape.projection) for name, shape in shapes.by_name.items()})
+    wanted = canonical_json({name: shape_of(shape.projection, shape.upcasts) for name, shape in shapes.by_name.items()})
     database.look()
     found = read_meta(database)
     if not found:
@@ -163,7 +163,7 @@ def replayed_from(
     query = query.where(FACTS.c.project == project) if project is not None else query
     query = query.where(FACTS.c.seq <= until) if until is not None else query
     replayed = Replayed(shapes)
-    of_kind = Shapes(shape.projection for shape in shapes)
+    of_kind = Shapes((shape.projection for shape in shapes), {k: v for shape in shapes for k, v in shape.upcasts.items()})
     for row in connection.execute(query.execution_options(yield_per=2000)):
         replayed.add(of_kind.ops(fact_of(row)))
     return replayed
