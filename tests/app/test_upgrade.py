@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import shutil
 import sqlite3
@@ -18,6 +19,7 @@ import pytest
 
 from werk.journal.filelock import alone
 
+RELEASED = Path(__file__).parents[1] / "fixtures" / "journals" / "0.1.0"
 SETTINGS = "[project]\nname = 'old'\nid = 'prj_old'\n"
 FACTS = "SELECT seq, kind, hash, body FROM facts ORDER BY seq"
 
@@ -102,6 +104,19 @@ def test_nothing_is_made_where_there_is_no_journal(tmp_path: Path) -> None:
     old = Old(tmp_path)
     assert "nothing to do: there is no journal yet" in old.werk("upgrade")[0]
     assert not old.path.exists()
+
+
+def test_a_journal_with_every_projection_is_raised(tmp_path: Path) -> None:
+    """The one that is kept of a release, made old."""
+    old = Old(tmp_path)
+    (old.root / "werk.toml").write_text("[project]\nname = 'small'\nid = 'prj_small'\n")
+    old.path.parent.mkdir()
+    old.path.write_bytes(lzma.decompress((RELEASED / "journal.db.xz").read_bytes()))
+    facts, steps = old.aged(), old.asked("SELECT * FROM p_steps ORDER BY run, step")
+    found = old.json("upgrade")
+    assert (found["ok"], found["damages"]) == (True, [])
+    assert old.asked(FACTS, old.copy) == facts == old.asked(FACTS)[: len(facts)]
+    assert old.asked("SELECT * FROM p_steps ORDER BY run, step") == steps
 
 
 def test_two_upgrades_of_one_name_keep_both_copies(old: Old) -> None:
