@@ -470,6 +470,8 @@ def test_a_journal_of_another_werk(case: Case, number: str, code: str, exit_code
         database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (number,))
     for words in (("runs",), ("run", "rides"), ("ingest", "raw.rides", "rides.csv"), ("audit", "verify"), ("up",)):
         assert_said(case.werk(*words), (exit_code,), f"[{code}]")
+    if number != "0":
+        assert_said(case.werk("upgrade"), (exit_code,), f"[{code}]")
 
 
 def test_an_engine_that_is_none(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""Backup, restore, upgrade, and the journal that an earlier release wrote."""
+"""Backup, restore, upgrade, and the first journal that was ever kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from werk.journal import SqlJournal, backup, erase_body, replay, restore, sign_h
 Open = Callable[..., SqlJournal]
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 PUBLIC = KEY.public_key().public_bytes_raw()
-RELEASED = Path(__file__).parents[1] / "fixtures" / "journals" / "0.1.0"
+FIRST = Path(__file__).parents[1] / "fixtures" / "first_journal"
 
 
 def test_a_backup_is_restored_into_either_kind_of_database(
@@ -80,7 +80,7 @@ def test_an_older_journal_is_copied_before_it_is_upgraded(tmp_path: Path, opened
     _as_schema(path, 0)
     with pytest.raises(InputError) as older:
         opened(f"sqlite:///{path}")
-    assert older.value.code == "journal-older"
+    assert (older.value.code, "`werk upgrade`" in str(older.value.hint)) == ("journal-older", True)
     copy = upgrade(f"sqlite:///{path}")
     assert copy is not None
     kept = sqlite3.connect(copy)
@@ -105,9 +105,9 @@ def test_a_newer_journal_is_refused_in_one_sentence(tmp_path: Path, opened: Open
         assert newer.value.message.count(".") == 1
 
 
-def test_the_journal_that_0_1_0_wrote_is_read_verified_and_continued(tmp_path: Path, opened: Open) -> None:
-    shutil.copytree(RELEASED, tmp_path / "released")
-    folder = tmp_path / "released"
+def test_the_first_journal_ever_kept_is_read_verified_and_continued(tmp_path: Path, opened: Open) -> None:
+    shutil.copytree(FIRST, tmp_path / "first")
+    folder = tmp_path / "first"
     public = bytes.fromhex((folder / "public_key.hex").read_text().strip())
     journal = opened(f"sqlite:///{folder / 'journal.db'}", heads_dir=folder / "heads", verify_key=public)
     found = verify(journal)

@@ -497,6 +497,12 @@ def restore(
 
 
 @app.command()
+def upgrade(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
+    """Bring the journal of an earlier werk to this one. A copy of its file is kept; then it is checked."""
+    _do("upgrade.upgrade", json, project=project, profile=profile)
+
+
+@app.command()
 def doctor(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
     """Check machine and stores, and say what is unproven. Exit code 1 when something is broken."""
     _do("doctor.doctor", json, project=project, profile=profile)

@@ -27,7 +27,7 @@ from werk.core.ports.meter import Meter
 from werk.core.ports.model_format import ModelFormat
 from werk.core.ports.object_store import ObjectStore
 from werk.core.ports.table_store import TableStore
-from werk.journal import SqlJournal
+from werk.journal import SqlJournal, Upcasts
 from werk.monitoring import Prices
 from werk.serving import facts as serving_facts
 from werk.workflow import Codec, Pipeline, Resource
@@ -47,6 +47,9 @@ PROJECTIONS: tuple[Projection, ...] = (
     *pipelines.PROJECTIONS,
     *TRIGGER_PROJECTIONS,
 )
+
+# What a room says of older bodies of its facts stands beside its PROJECTIONS; so far none has changed a body.
+UPCASTS: Upcasts = {}
 
 # Every kind a trigger can name besides a project's own: what is read into a projection, and what is not.
 KINDS = frozenset({*(kind for shape in PROJECTIONS for kind in shape.kinds), "drift.detected", "project.restored", "body.erased"})
@@ -194,6 +197,7 @@ def _journal(settings: Settings, *, read_only: bool = False) -> SqlJournal:
         # Asking for a key that is not there makes it: whoever only looks asks where something was signed.
         verify_key=keys.public_key(KEY) if not read_only or any(heads.glob("*.jsonl")) else None,
         read_only=read_only,
+        upcasts=UPCASTS,
     )
 
 

@@ -4,11 +4,13 @@ from werk.journal.backup import backup, restore
 from werk.journal.erasure import erase_body
 from werk.journal.heads import last_signed, meet, sign_head, signed_in
 from werk.journal.sql import SqlJournal, open_journal
-from werk.journal.upgrade import upgrade
+from werk.journal.upcasts import Upcasts
+from werk.journal.upgrade import schema_number, upgrade
 from werk.journal.verify import replay, verify
 
 __all__ = [
     "SqlJournal",
+    "Upcasts",
     "backup",
     "erase_body",
     "last_signed",
@@ -16,6 +18,7 @@ __all__ = [
     "open_journal",
     "replay",
     "restore",
+    "schema_number",
     "sign_head",
     "signed_in",
     "upgrade",

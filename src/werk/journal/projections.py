@@ -15,6 +15,7 @@ from werk.core.errors import InputError, unknown
 from werk.core.journal import ColumnType, Delete, Fact, Projection, Row, Update, Upsert
 from werk.journal.database import Cursor, Values, check_took, swallowed
 from werk.journal.tables import projection_table
+from werk.journal.upcasts import NONE, Upcasts, upcast
 
 Stored = str | int | float | None
 Key = tuple[Stored, ...]
@@ -36,8 +37,9 @@ class Op(NamedTuple):
 class Shape:
     """A projection with its table: how its values are stored and read back."""
 
-    def __init__(self, projection: Projection) -> None:
+    def __init__(self, projection: Projection, upcasts: Upcasts = NONE) -> None:
         self.projection = projection
+        self.upcasts = {kind: upcasts[kind] for kind in projection.kinds if kind in upcasts}
         self.name, self.history = projection.name, projection.history
         self.table: Table = projection_table(projection)
         self.types: dict[str, ColumnType] = {column.name: column.type for column in projection.columns}
@@ -49,7 +51,7 @@ class Shape:
 
     def ops(self, fact: Fact) -> Iterator[Op]:
         """What `fact` changes; a malformed change is an `InputError` naming the projection."""
-        for change in self.projection.apply(fact):
+        for change in self.projection.apply(upcast(fact, self.upcasts)):
             match change:
                 case Upsert(row):
                     yield self._upsert(fact, row)
@@ -149,13 +151,14 @@ _STORES: dict[ColumnType, Callable[[JSON], Stored]] = {"text": _text, "int": _in
 class Shapes:
     """All projections a process knows, by name and by the kinds of fact they are read from."""
 
-    def __init__(self, projections: Iterable[Projection]) -> None:
+    def __init__(self, projections: Iterable[Projection], upcasts: Upcasts = NONE) -> None:
+        self.upcasts = upcasts
         self.by_name: dict[str, Shape] = {}
         self.by_kind: dict[str, list[Shape]] = {}
         for projection in projections:
             if projection.name in self.by_name:
                 raise InputError(f"Two projections are called '{projection.name}'.", code="projection-malformed")
-            shape = self.by_name[projection.name] = Shape(projection)
+            shape = self.by_name[projection.name] = Shape(projection, upcasts)
             for kind in dict.fromkeys(projection.kinds):
                 self.by_kind.setdefault(kind, []).append(shape)
 

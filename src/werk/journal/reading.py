@@ -15,6 +15,7 @@ from werk.core.journal import Fact, Head, Row
 from werk.journal.chain import GENESIS
 from werk.journal.projections import Shape, Shapes
 from werk.journal.tables import FACTS
+from werk.journal.upcasts import upcast
 
 PAGE = 500
 FACT_FIELDS = tuple(FACTS.c[name] for name in Fact.__dataclass_fields__)
@@ -85,7 +86,10 @@ class SqlReader:
             query = query.where(seq < last if newest_first else seq > last)
         query = query.order_by(seq.desc() if newest_first else seq).limit(size)
         with self._connect() as connection:
-            return [fact_of(row) for row in connection.execute(query)]
+            return [self._fact(row) for row in connection.execute(query)]
+
+    def _fact(self, row: Sequence[Any]) -> Fact:
+        return upcast(fact_of(row), self._shapes.upcasts)
 
     def head(self) -> Head:
         query = select(FACTS.c.seq, FACTS.c.hash).order_by(FACTS.c.seq.desc()).limit(1)

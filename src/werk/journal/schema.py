@@ -39,7 +39,7 @@ def opened(database: Database, shapes: Shapes, met: str | None = None) -> State:
     Nothing is made where this machine has `met` a journal before: then it is gone, which is not the same as new. On what
     others have put on its tables nothing is written.
     """
-    wanted = canonical_json({name: shape_of(shape.projection) for name, shape in shapes.by_name.items()})
+    wanted = canonical_json({name: shape_of(shape.projection, shape.upcasts) for name, shape in shapes.by_name.items()})
     database.look()
     found = read_meta(database)
     if not found:
@@ -98,21 +98,26 @@ def stale(projections: str, wanted: str) -> frozenset[str]:
 
 
 def check_schema(found: dict[str, str]) -> None:
-    number = _number(found.get("schema", "-1"))
+    number = check_not_newer(found)
+    if number < SCHEMA:
+        raise InputError(
+            f"The journal has schema {number}, older than {SCHEMA}.",
+            code="journal-older",
+            hint="Run `werk upgrade`: it keeps a copy of the journal's file as it is.",
+        )
+
+
+def check_not_newer(found: dict[str, str]) -> int:
+    """The schema number in meta."""
+    if not found["schema"].isdecimal():
+        said = f"The journal's schema number is {found['schema']!r}."
+        raise Tampered(said, code="journal-damaged", hint="Restore a backup.")
+    number = int(found["schema"])
     if number > SCHEMA:
         raise InputError(
             f"The journal has schema {number} and this werk knows {SCHEMA}.", code="journal-newer", hint="Upgrade werk."
         )
-    if number < SCHEMA:
-        raise InputError(
-            f"The journal has schema {number}, older than {SCHEMA}.", code="journal-older", hint="Call `werk.journal.upgrade`."
-        )
-
-
-def _number(text: str) -> int:
-    if not text.removeprefix("-").isdecimal():
-        raise Tampered(f"The journal's schema number is {text!r}.", code="journal-damaged", hint="Restore a backup.")
-    return int(text)
+    return number
 
 
 def reconcile(database: Database, connection: Connection, shapes: Shapes, state: State, current: str) -> None:
@@ -158,7 +163,7 @@ def replayed_from(
     query = query.where(FACTS.c.project == project) if project is not None else query
     query = query.where(FACTS.c.seq <= until) if until is not None else query
     replayed = Replayed(shapes)
-    of_kind = Shapes(shape.projection for shape in shapes)
+    of_kind = Shapes((shape.projection for shape in shapes), {k: v for shape in shapes for k, v in shape.upcasts.items()})
     for row in connection.execute(query.execution_options(yield_per=2000)):
         replayed.add(of_kind.ops(fact_of(row)))
     return replayed

@@ -19,6 +19,7 @@ from werk.journal.places import known
 from werk.journal.points import add_points, points
 from werk.journal.projections import Shapes
 from werk.journal.reading import SqlReader
+from werk.journal.upcasts import NONE, Upcasts
 from werk.journal.writer import SqlWriter, check_text, tail_of
 
 Sign = Callable[[bytes], bytes]
@@ -154,15 +155,17 @@ def open_journal(
     sign: Sign | None = None,
     verify_key: bytes | None = None,
     read_only: bool = False,
+    upcasts: Upcasts = NONE,
 ) -> SqlJournal:
     """Open the journal at `sqlite:///path` or `postgresql://...`, making it when it is not there.
 
     Nothing is made, written or brought up to date with `read_only`, or where this user may only read.
 
-    `projections` are all that this process knows: one it lacks is rebuilt by the next process that has it. `sign` signs
+    `projections` are all that this process knows: one it lacks is rebuilt by the next process that has it. `upcasts` make of
+    an older version of a kind's body the next one, for projections and for whoever reads the facts. `sign` signs
     bytes with the Ed25519 key whose public half is `verify_key` (32 raw bytes); `heads_dir` holds the signed heads.
     """
-    shapes = Shapes(projections)
+    shapes = Shapes(projections, upcasts)
     database = connect(url, read_only=read_only)
     met = known(heads_dir).get((database.address, project))
     with ExitStack() as undo:

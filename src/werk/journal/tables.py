@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -123,8 +124,13 @@ def checked(projection: Projection) -> None:
         )
 
 
-def shape_of(projection: Projection) -> str:
-    """A digest of everything declared but `apply`: when it changes, the table is rebuilt."""
+def shape_of(projection: Projection, upcasts: Mapping[str, Iterable[int]]) -> str:
+    """A digest of everything declared but `apply`: when it changes, the table is rebuilt.
+
+    `upcasts` are, by kind, the versions of bodies that are read as later ones.
+    """
     columns = [[column.name, column.type] for column in projection.columns]
     kinds, index = sorted(projection.kinds), [list(names) for names in projection.index]
-    return digest_of([projection.name, columns, list(projection.key), kinds, projection.history, index])
+    read = [[kind, *sorted(versions)] for kind, versions in sorted(upcasts.items())]
+    declared = [projection.name, columns, list(projection.key), kinds, projection.history, index]
+    return digest_of([*declared, read] if read else declared)

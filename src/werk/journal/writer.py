@@ -18,7 +18,7 @@ from werk.core.journal import Fact, NewFact
 from werk.journal.chain import GENESIS, SALT_BYTES, body_hash, fact_hash
 from werk.journal.database import Cursor, Database, check_took, cursor_of, swallowed
 from werk.journal.projections import Applier, Op, Shapes
-from werk.journal.reading import FACT_FIELDS, SqlReader, fact_of, parsed
+from werk.journal.reading import FACT_FIELDS, SqlReader, parsed
 from werk.journal.tables import FACT_COLUMNS, FACTS
 
 _CHUNK = 500
@@ -147,7 +147,7 @@ class SqlWriter(SqlReader):
             self._cursor.execute(_select_seqs(len(chunk), mark), (self.project, *chunk))
             seqs = [seq for (seq,) in self._cursor.fetchall() if seq is not None]
             query = select(*FACT_FIELDS).where(FACTS.c.seq.in_(seqs))
-            known = map(fact_of, self._connection.execute(query)) if seqs else ()
+            known = map(self._fact, self._connection.execute(query)) if seqs else ()
             found.update((fact.dedupe_key, fact) for fact in known)
         return found
 
