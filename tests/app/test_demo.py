@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import secrets
+import select
 import shlex
 import socket
 import stat
@@ -61,7 +62,9 @@ class Terminal:
 
     def _read(self) -> bool:
         with suppress(OSError):  # the other side has closed
-            if self._asked.poll(60_000):
+            asked = select.poll()  # not `select.select`: it takes no file whose number is above 1,023
+            asked.register(self.screen, select.POLLIN)
+            if asked.poll(60_000):
                 part = os.read(self.screen, 65536)
                 self.said += part.decode().replace("\r\n", "\n")
                 return bool(part)
