@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RESULTS = sorted((ROOT / "docs" / "proofs").glob("*.json"))
+FOUND = sorted((ROOT / "docs" / "proofs").glob("*.json"))
+BENCHMARKS = [path for path in FOUND if path.stem.startswith("benchmark-")]
+RESULTS = [path for path in FOUND if path not in BENCHMARKS]
 NAMES = {"kill-engine", "kill-journal", "kill-delta", "leak", "double-training"}
 FIELDS = {"proof", "says", "held", "commit", "dirty", "command", "seed", "date", "seconds", "machine", "covers", "result"}
 
@@ -45,3 +47,14 @@ def test_a_result_names_its_commit_its_command_and_what_it_found() -> None:
         assert found["held"] is True
         assert found["result"]
         assert all((ROOT / covered).exists() for covered in found["covers"])
+
+
+def test_a_benchmark_names_its_commit_its_command_its_load_and_what_it_measured() -> None:
+    for path in BENCHMARKS:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        assert path.stem == f"benchmark-{found['case']}"
+        assert re.fullmatch(r"[0-9a-f]{40}", found["commit"])
+        assert found["command"] == f"python -m benchmarks run {found['case']} --proof"
+        assert len(found["load_before"]) == len(found["load_after"]) == 3
+        assert found["lines"]
+        assert all(line["inside"] for line in found["lines"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,14 +212,6 @@ def test_tables_of_others_and_plain_indexes_are_no_damage(url: str, opened: Open
     journal = opened(url)
     journal.append([NewFact("x", "y", {})])
     assert verify(journal).ok, verify(journal).damages
-
-
-def test_looking_for_what_is_foreign_costs_little(lite_url: str, opened: Open) -> None:
-    opened(lite_url).append(BEGUN)
-    began = time.perf_counter()
-    for _ in range(20):
-        opened(lite_url).close()
-    assert (time.perf_counter() - began) / 20 < 0.1
 
 
 def test_a_number_no_column_can_hold_is_in_no_row(url: str, opened: Open) -> None:
