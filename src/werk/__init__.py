@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from werk.app.face import open
     from werk.features import Features, FeatureView, Window
     from werk.models import Model, Report, fit_lightgbm, fit_logistic
     from werk.pipelines import steps
@@ -26,6 +27,7 @@ __all__ = [
     "Window",
     "fit_lightgbm",
     "fit_logistic",
+    "open",
     "pipeline",
     "step",
     "steps",
@@ -41,6 +43,7 @@ _HOME = {
     "Window": "werk.features",
     "fit_lightgbm": "werk.models",
     "fit_logistic": "werk.models",
+    "open": "werk.app.face",
     "pipeline": "werk.workflow",
     "step": "werk.workflow",
 }

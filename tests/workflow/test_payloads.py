@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -146,7 +147,6 @@ def test_a_lossy_conversion_names_the_column(stores: Platform, frame: pl.DataFra
 
 
 def test_pandas_frames_come_and_go_unless_something_would_be_lost(stores: Platform) -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2], "t": ["x", "y"], "f": [0.5, float("nan")]})
     assert through(stores, frame, pandas.DataFrame).equals(frame)
     with pytest.raises(InputError, match="column 'bad'"):

@@ -61,13 +61,13 @@ def _flush() -> None:
 def show(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         value = answer.rows if answer.rows is not None else answer.record if answer.record is not None else {}
-        print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+        print(json.dumps(finite(value), indent=2, ensure_ascii=False, default=str))
     elif answer.text:
         print(answer.text)
     elif answer.rows is not None:
-        print(_table(answer.rows, answer.columns))
+        print(table_of(answer.rows, answer.columns))
     elif answer.record is not None:
-        print("\n".join(f"{name:<16} {_cell(value)}" for name, value in answer.record.items()))
+        print("\n".join(f"{name:<16} {cell(value)}" for name, value in answer.record.items()))
 
 
 def of_system(error: OSError | RuntimeError) -> WerkError:
@@ -101,26 +101,26 @@ def _who(error: WerkError) -> str:
     return {2: "input", 3: "refused"}.get(error.exit_code, "failed")
 
 
-def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
+def table_of(rows: Sequence[Row], columns: Sequence[str]) -> str:
     if not rows:
         return "(nothing yet)"
     names = list(columns) or list(rows[0])
-    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    cells = [[cell(row.get(name)) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(names)]
     lines = [names, *cells]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join("  ".join(one.ljust(width) for one, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     """JSON has no NaN and no infinity: they are written as text, so that every reader can read the rest."""
     if isinstance(value, float):
         return value if math.isfinite(value) else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
     if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+        return {name: finite(item) for name, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -18,6 +18,7 @@ from werk.workflow import Step
 STEPS_AND_PIPELINES = ("werk.step", "werk.pipeline", "werk.StepContext", "werk.data.Pinned")
 MODELS = ("werk.fit_lightgbm", "werk.fit_logistic", "werk.Model", "werk.Report", "werk.Gate")
 FEATURES = ("werk.FeatureView", "werk.Window", "werk.Features", "werk.Features.join")
+NOTEBOOK = ("werk.open", *(f"werk.app.face.{of}" for of in ("Project", "table.Table", "run.Run", "run.StepOfRun", "model.Model")))
 LEAKS = ("werk.features.leak.leak_check", "werk.features.leak.Known")
 # How an author knows a type that has a short name inside werk.
 _SPOKEN = {
@@ -27,6 +28,8 @@ _SPOKEN = {
     "Entry": "Mapping[str, JSON]",
 }
 WIDTH = 110
+FACE = "werk.app.face."
+FACE_INSIDE = ("ask", "session")  # for the objects beside
 
 
 def python_face() -> str:
@@ -35,6 +38,7 @@ def python_face() -> str:
         "Built-in steps": [f"werk.steps.{name}" for name in built_in()],
         "Models": MODELS,
         "Features": (*FEATURES, *LEAKS),
+        "Notebook": NOTEBOOK,
     }
     told = [f"### {title}\n\n" + "\n\n".join(map(_entry, names)) for title, names in parts.items()]
     return "\n\n".join([*told, f"### Promises of the ports\n\n{_suites()}"])
@@ -60,7 +64,22 @@ def _entry(path: str) -> str:
     said = (_documented(named).__doc__ or "").strip()
     if not said or said.startswith(f"{path.rpartition('.')[2]}("):  # what a dataclass writes itself
         raise ValueError(f"{path} says nothing of itself: write its docstring.")
-    return f"#### {path}\n\n```py\n{_signature(path.rpartition('.')[2], named)}\n```\n\n{inspect.cleandoc(said)}"
+    entry = f"#### {path}\n\n```py\n{_signature(path.rpartition('.')[2], named)}\n```\n\n{inspect.cleandoc(said)}"
+    return "\n".join([entry, "", *_methods(named)]) if path.startswith(FACE) else entry
+
+
+def _methods(cls: type) -> Iterator[str]:
+    """What an object of a notebook offers, a line each."""
+    for name, named in vars(cls).items():
+        if (
+            name.startswith("_")
+            or name in FACE_INSIDE
+            or not (inspect.isfunction(named) or isinstance(named, property))
+            or not named.__doc__
+        ):
+            continue
+        call = _signature(name, named).replace("self, ", "").replace("(self)", "()") if inspect.isfunction(named) else name
+        yield f"- `{' '.join(call.split())}`: {' '.join(named.__doc__.split())}"
 
 
 def _documented(named: Any) -> Any:
@@ -85,9 +104,9 @@ def _words(taken: Sequence[inspect.Parameter]) -> Iterator[str]:
         if one.kind is one.KEYWORD_ONLY and not only:
             only = True
             yield "*"
-        star = "*" if one.kind is one.VAR_POSITIONAL else ""
+        star = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
         yield f"{star}{one.name}: {_spoken(one.annotation)}{_default(one)}"
-        only = only or bool(star)
+        only = only or star == "*"
 
 
 def _default(one: inspect.Parameter) -> str:

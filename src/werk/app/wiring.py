@@ -76,13 +76,18 @@ class Session:
         """The price file [prices]; None when there is none."""
         return Prices.from_mapping(self.settings.prices) if self.settings.prices else None
 
+    @property
+    def codecs(self) -> tuple[Codec, ...]:
+        """How models travel between steps."""
+        of = models.model_codec
+        return (Codec(of.kind, of.owns, of.dump, of.load, of.digest),)
+
     def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine[Pipeline]:
         """What [engine] names, built on this platform."""
-        of_models, prices = models.model_codec, self.prices
-        codec = Codec(of_models.kind, of_models.owns, of_models.dump, of_models.load, of_models.digest)
+        prices = self.prices
         resources = {**RESOURCES, "prices": lambda p, context: prices}
         covered = partial(mask, values=file_secrets(self.p.project.root))
-        bound = {"p": self.p, "resources": resources, "codecs": (codec,), "mask": covered, "progress": progress}
+        bound = {"p": self.p, "resources": resources, "codecs": self.codecs, "mask": covered, "progress": progress}
         return cast("Engine[Pipeline]", built(self.settings, "engine", **bound))
 
 

@@ -11,7 +11,7 @@ from werk import data, registry
 from werk.app.answers import Answer
 from werk.app.wiring import Session, opened
 from werk.core.errors import InputError, unknown
-from werk.core.nouns import Snapshot
+from werk.core.nouns import ModelVersion, Snapshot
 from werk.models import Model
 from werk.pipelines.explanation import Explained
 from werk.pipelines.explanation import explain as ask_again
@@ -19,17 +19,14 @@ from werk.pipelines.steps import load
 from werk.serving.score import score
 
 SHOWN = 10
+GIVEN = "given"
 
 
 def predict(model: str, source: str, out: Path | None, project: Path | None, profile: str | None) -> Answer:
     """Nothing is written into the lake: this is a question, not a batch run."""
     with opened(project, profile) as session:
         mv = registry.resolve(session.p, model)
-        loaded = load(session.p, mv)
-        frame, origin = _rows(session, source)
-        _check_columns(loaded, frame)
-        frame = numbers(loaded, frame)
-        scored = score(session.p, mv, loaded, frame, input_snapshot=origin)
+        scored = asked(session, mv, source)
     if out is not None:
         _write(scored, out)
     shown = scored.drop("model", "version", "canonical_hash", "input_snapshot")
@@ -37,6 +34,14 @@ def predict(model: str, source: str, out: Path | None, project: Path | None, pro
     if out is not None:
         return Answer(record=record, text=f"{len(scored):,} rows scored by {mv}, written to {out}")
     return Answer(rows=shown.to_dicts()) if len(shown) <= SHOWN else Answer(rows=shown.to_dicts(), text=_head(shown, str(mv)))
+
+
+def asked(session: Session, mv: ModelVersion, source: str | pl.DataFrame) -> pl.DataFrame:
+    """A row an answer, by the rows of a file, of a table, or given as they are."""
+    loaded = load(session.p, mv)
+    frame, origin = _rows(session, source) if isinstance(source, str) else (source, GIVEN)
+    _check_columns(loaded, frame)
+    return score(session.p, mv, loaded, numbers(loaded, frame), input_snapshot=origin)
 
 
 def _head(scored: pl.DataFrame, mv: str) -> str:

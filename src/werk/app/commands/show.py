@@ -56,7 +56,7 @@ def _found(session: Session, then: Reader, id: str) -> Record:
         hint = "Name a run, model:version, model@alias, table@version, prediction or deployment."
         raise InputError(f"'{id}' is no id of anything recorded.", code="id-unknown", hint=hint)
     mv = registry.resolve(session.p, id) if at else ModelVersion.parse(id)
-    return _version(session, then, mv)
+    return version_record(session, then, mv)
 
 
 def run_record(p: Platform, then: Reader, id: str) -> Record:
@@ -112,7 +112,7 @@ def _table_version(then: Reader, snapshot: Snapshot) -> Record:
     return {**found[0], "at": time_of(found[0]["at"])}
 
 
-def _version(session: Session, then: Reader, mv: ModelVersion) -> Record:
+def version_record(session: Session, then: Reader, mv: ModelVersion) -> Record:
     """The version, who decided what about it and why, and the names it has."""
     found = then.rows("versions", {"model": mv.model, "version": mv.version})
     if not found:

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+import polars as pl
+
 from werk import data
 from werk.app.answers import Answer
 from werk.app.commands.past import reader
@@ -69,6 +71,10 @@ def set_back(table: str, project: Path | None, profile: str | None) -> Answer:
 def sql(query: str, project: Path | None, profile: str | None) -> Answer:
     """Over the tables, and over the journal's own as `journal.runs`, `journal.metadata`, `journal.facts` ..."""
     with opened(project, profile) as session:
-        found = data.metadata(session.p.journal, PROJECTIONS)
-        frame = data.sql(session.p, query, beside={f"journal.{name}": load for name, load in found.items()})
+        frame = asked(session, query)
     return Answer(rows=frame.to_dicts(), columns=tuple(frame.columns))
+
+
+def asked(session: Session, query: str) -> pl.DataFrame:
+    found = data.metadata(session.p.journal, PROJECTIONS)
+    return data.sql(session.p, query, beside={f"journal.{name}": load for name, load in found.items()})
