@@ -152,7 +152,7 @@ def monitor(
 def store_metadata(
     version: ModelVersion, report: Report, *, p: Platform, context: StepContext, prices: Prices | None
 ) -> dict[str, str]:
-    """Write one row of `journal.metadata` that answers params, metrics, lineage and cost of this run in a single query."""
+    """Keep what `journal.metadata` says of this run's model, metrics and cost: no later price or report changes it."""
     run = p.journal.rows("runs", {"run": context.run})[0]
     steps = p.journal.rows("steps", {"run": context.run})
     body: dict[str, JSON] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +15,7 @@ from werk.app.answers import Answer
 from werk.app.commands.past import reader
 from werk.app.wiring import PROJECTIONS, Session, opened
 from werk.data import Contract, Landing, load_contract
+from werk.pipelines.metadata import metadata
 
 
 def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
@@ -76,5 +78,5 @@ def sql(query: str, project: Path | None, profile: str | None) -> Answer:
 
 
 def asked(session: Session, query: str) -> pl.DataFrame:
-    found = data.metadata(session.p.journal, PROJECTIONS)
+    found = data.metadata(session.p.journal, PROJECTIONS) | {"metadata": partial(metadata, session.p, session.prices)}
     return data.sql(session.p, query, beside={f"journal.{name}": load for name, load in found.items()})
