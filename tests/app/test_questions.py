@@ -428,7 +428,7 @@ def test_what_cannot_be_scored_says_why(
 def test_the_metadata_of_a_run_is_one_query(small: Small) -> None:
     query = (
         "select m.run, m.params, m.metrics, m.snapshots, m.usage, r.status from journal.metadata m "
-        "join journal.runs r using (run) where m.model = 'small' and m.version = 1"
+        "join journal.runs r using (run) where m.version = 1 and m.pipeline = 'training'"
     )
     (found,) = rows(tables.sql(query, small.root, None))
     assert json.loads(found["metrics"])["auc"]["value"] > 0.5
