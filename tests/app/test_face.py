@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -192,6 +194,43 @@ def test_what_a_run_ends_with_is_raised(w: Project, capfd: pytest.CaptureFixture
         gate.write_text(kept[0])
         pipelines.write_text(kept[1])
     assert '{"error"' not in capfd.readouterr().out
+
+
+def test_a_run_that_says_much_does_not_wait_for_ever(w: Project) -> None:
+    """More than a pipe holds, on both streams."""
+    pipelines = w.root / "pipelines.py"
+    kept = pipelines.read_text()
+    step = '@step("talk", cache=False)\ndef talk(said: str) -> str:\n    print("x" * 200_000)\n    return said\n'
+    try:
+        pipelines.write_text(f"{kept}\n\n{step}\n\n@pipeline\ndef talking(said: str):\n    talk(said)\n")
+        assert w.start("talking", said="y" * 100_000).params == {"said": "y" * 100_000}
+    finally:
+        pipelines.write_text(kept)
+
+
+def test_a_run_that_is_stopped_can_be_resumed(w: Project) -> None:
+    """As by the stop button: the notebook's process alone gets the signal, the run's process is ended and waited for."""
+    pipelines = w.root / "pipelines.py"
+    kept = pipelines.read_text()
+    step = '@step("wait", cache=False)\ndef wait(here: str) -> str:\n    (Path(here) / "begun").touch()\n'
+    step += '    while not (Path(here) / "go").exists():\n        time.sleep(0.05)\n    return here\n'
+    script = f"import werk; werk.open({str(w.root)!r}).start('waiting', here={str(w.root.parent)!r})"
+    try:
+        head = "import time\nfrom pathlib import Path\n"
+        more = f"{step}\n\n@pipeline\ndef waiting(here: str):\n    wait(here)\n"
+        pipelines.write_text(kept.replace("from __future__ import annotations\n", "") + f"\n\n{head}{more}")
+        stopped = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, start_new_session=True)
+        until = time.monotonic() + 60
+        while not (w.root.parent / "begun").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        stopped.send_signal(signal.SIGINT)
+        assert stopped.wait(60) != 0
+        run = w.run(w.runs(1)[0]["run"])
+        (w.root.parent / "go").touch()
+        assert run.resume().status == "finished"
+    finally:
+        pipelines.write_text(kept)
 
 
 def test_what_a_notebook_shows_is_whole_and_lets_nothing_out(w: Project) -> None:

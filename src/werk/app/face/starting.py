@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import date
@@ -32,17 +33,21 @@ def _called(root: Path, profile: str | None, words: Iterable[str]) -> dict[str, 
     """What the command answers; its signs of life are passed on, its error is raised here."""
     command = [sys.executable, "-m", "werk.app.cli", *words, "--json", "--project", str(root)]
     command += ["--profile", profile] if profile else []
-    process = subprocess.Popen(command, cwd=root, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        last = _passed_on(process)
-        out = process.communicate()[0]
-    except BaseException:  # Ctrl-C, or the notebook's stop button: the run is left as Ctrl-C leaves it, to be resumed
-        process.terminate()
-        process.wait()
-        raise
-    if process.returncode:
-        raise _error(process.returncode, last)
-    answer: dict[str, Any] = json.loads(out)
+    # A file for the answer: a pipe nobody reads while the other is read would hold up a command that says much.
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+        subprocess.Popen(command, cwd=root, env=_environment(), stdout=out, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        try:
+            last = _passed_on(process)
+            process.wait()
+        except BaseException:  # Ctrl-C, or the notebook's stop button: the run is left as Ctrl-C leaves it, to be resumed
+            process.terminate()
+            raise
+        out.seek(0)
+        if process.returncode:
+            raise _error(process.returncode, last)
+        answer: dict[str, Any] = json.load(out)
     return answer
 
 
