@@ -197,10 +197,11 @@ def test_what_a_run_ends_with_is_raised(w: Project, capfd: pytest.CaptureFixture
 
 
 def test_a_run_that_says_much_does_not_wait_for_ever(w: Project) -> None:
-    """More than a pipe holds, on both streams."""
+    """More than a pipe holds, on both streams, and bytes that are no text."""
     pipelines = w.root / "pipelines.py"
     kept = pipelines.read_text()
-    step = '@step("talk", cache=False)\ndef talk(said: str) -> str:\n    print("x" * 200_000)\n    return said\n'
+    step = '@step("talk", cache=False)\ndef talk(said: str) -> str:\n    print("x" * 200_000)\n'
+    step = f"import os\n\n\n{step}    os.write(1, bytes([255, 10]))\n    return said\n"
     try:
         pipelines.write_text(f"{kept}\n\n{step}\n\n@pipeline\ndef talking(said: str):\n    talk(said)\n")
         assert w.start("talking", said="y" * 100_000).params == {"said": "y" * 100_000}

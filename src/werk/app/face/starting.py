@@ -16,6 +16,8 @@ from typing import Any
 from werk.core import errors
 from werk.core.errors import Failed, InputError, StepFailed, WerkError
 
+# A step may print what is no text; that is no reason to stop its run.
+_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "replace"}
 _KINDS: Mapping[int, type[WerkError]] = {2: errors.InputError, 3: errors.Refused}
 
 
@@ -36,14 +38,15 @@ def _called(root: Path, profile: str | None, words: Iterable[str]) -> dict[str, 
     # A file for the answer: a pipe nobody reads while the other is read would hold up a command that says much.
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as out,
-        subprocess.Popen(command, cwd=root, env=_environment(), stdout=out, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(command, cwd=root, env=_environment(), stdout=out, stderr=subprocess.PIPE, **_TEXT) as process,
     ):
         try:
             last = _passed_on(process)
             process.wait()
-        except BaseException:  # Ctrl-C, or the notebook's stop button: the run is left as Ctrl-C leaves it, to be resumed
-            process.terminate()
-            raise
+        finally:
+            if process.poll() is None:  # the notebook's stop button: the run is left as Ctrl-C leaves it, to be resumed
+                process.terminate()
+                process.communicate()
         out.seek(0)
         if process.returncode:
             raise _error(process.returncode, last)
