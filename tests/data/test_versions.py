@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +16,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from tests.data.conftest import platform
 
+from werk.adapters.table_store.delta import DeltaTableStore
 from werk.core.errors import InputError, Refused, Tampered
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
@@ -214,6 +217,88 @@ def test_a_vacuum_is_nobody_and_stops_no_append(written: Platform) -> None:
     DeltaTable(lake(written)).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(Refused, match=r"Somebody else has written product.t@6"):
         write(written, T, ones(5))
+
+
+# --- what a write reads of the table's past ---
+
+
+class Counted(DeltaTableStore):
+    """Notes the log entries that it reads itself; what the library reads when it opens a table ends at the newest checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.entries: list[int] = []
+
+    def fetch(self, table: str, part: str) -> bytes:
+        self.entries += [int(Path(part).stem)] if part.startswith("_delta_log/") else []
+        return super().fetch(table, part)
+
+
+def test_a_write_reads_no_log_entry_that_was_told(p: Platform) -> None:
+    store = Counted(p.project.root / "lake")
+    counting = replace(p, table_store=store)
+    for n in range(24):
+        store.entries.clear()
+        write(counting, T, ones(n), once=(f"batch {n}", 1))
+        assert store.entries == [n]
+    store.entries.clear()
+    write(counting, T, ones(24), mode="replace")
+    assert store.entries == [24]
+    killed(p, "killed", 25)
+    store.entries.clear()
+    write(counting, T, ones(26))
+    assert store.entries == [25, 26]
+    assert (numbers(p), audit(p).damages, audit(p).untold) == ([24, 25, 26], (), ())
+
+
+def test_a_repeated_write_reads_back_to_its_commit_and_no_further(p: Platform) -> None:
+    store = Counted(p.project.root / "lake")
+    for n in range(12):
+        write(replace(p, table_store=store), T, ones(n), once=(f"batch {n}", 1))
+    store.entries.clear()
+    assert write(replace(p, table_store=store), T, ones(8), once=("batch 8", 1)) == Snapshot(T, 8)
+    assert store.entries == [11, 10, 9, 8]
+
+
+def test_a_write_needs_no_log_entry_before_the_checkpoint(p: Platform) -> None:
+    """Those a month old may be gone: what nobody can read, nobody has read."""
+    for n in range(12):
+        write(p, T, ones(n))
+    DeltaTable(lake(p)).create_checkpoint()
+    for n in range(11):
+        (lake(p) / "_delta_log" / f"{n:020}.json").write_text("unreadable")
+    write(p, T, ones(12))
+    killed(p, "killed", 13)
+    write(p, T, ones(14))
+    assert (told(p), numbers(p)) == (list(range(15)), list(range(15)))
+    forge(p, 99, mode="append")
+    with pytest.raises(Refused, match=r"Somebody else has written product.t@15"):
+        write(p, T, ones(16))
+    assert set_back(p, T) == Snapshot(T, 16)
+    assert numbers(p) == list(range(15))
+
+
+def test_a_commit_in_the_midst_of_the_reading_moves_no_notes_to_another_version(p: Platform) -> None:
+    class Late(DeltaTableStore):
+        def _at(self, table: str, version: int | None) -> DeltaTable:
+            opened = super()._at(table, version)
+            forge(p, 7, mode="append")
+            return opened
+
+    for n in range(3):
+        write(p, T, ones(n), run=f"run_{n}")
+    said = Late(p.project.root / "lake").history(T)
+    assert [entry.version for entry in said] == [2, 1, 0]
+    assert [json.loads(entry.notes["fact"])["run"] for entry in said] == ["run_2", "run_1", "run_0"]
+
+
+def test_an_entry_that_is_gone_is_nobodys_and_nothing_is_built_on_it(written: Platform) -> None:
+    forge(written, 7, mode="append")
+    DeltaTable(lake(written)).create_checkpoint()
+    (lake(written) / "_delta_log" / "00000000000000000002.json").unlink()
+    with pytest.raises(Refused, match=r"Somebody else has written product.t@2"):
+        write(written, T, ones(3))
+    assert told(written) == [0, 1]
 
 
 # --- a store that is behind the journal ---

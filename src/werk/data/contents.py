@@ -196,10 +196,10 @@ class _Walk:
 
     def _untold(self, told: Container[int], after: int) -> list[str]:
         try:
-            history = self._p.table_store.history(self.table)
+            history = self._p.table_store.history(self.table, after=after)
         except InputError:
             return []  # gone or damaged: its parts say so
-        strange = [entry for entry in history if entry.version > after and entry.version not in told and not is_vacuum(entry)]
+        strange = [entry for entry in history if entry.version not in told and not is_vacuum(entry)]
         return [f"{self.table}@{entry.version}" for entry in reversed(strange)]
 
     def _check(self, snapshot: Snapshot, expected: Parts, *, newest: bool) -> None:

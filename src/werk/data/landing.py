@@ -214,7 +214,7 @@ def _quarantine(p: Platform, table: str, bad: pl.DataFrame, notes: Mapping[str, 
 def _held(p: Platform, table: str, frame: pl.DataFrame, notes: Mapping[str, str]) -> int:
     """Committed once: after a kill before the landing's own commit the next try finds its own version."""
     version = p.table_store.version(table)
-    if version is not None and p.table_store.history(table)[0].notes == dict(notes):
+    if version is not None and p.table_store.history(table, after=version - 1)[-1].notes == dict(notes):
         return version
     return p.table_store.write(table, frame, mode="replace", notes=notes)
 

@@ -7,7 +7,7 @@ could, and facts come in the order of versions. What others have put into the st
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal, cast
 
 import polars as pl
@@ -97,17 +97,17 @@ def catch_up(p: Platform, table: str) -> int | None:
     if present is None or present <= newest:
         _check_not_behind(table, present, newest)
         return None
-    for entry in _since(p, table, newest):
-        if not _is_own(p, entry):
+    entries = {entry.version: entry for entry in p.table_store.history(table, after=newest)}
+    for version in range(newest + 1, max([present, *entries]) + 1):
+        entry = entries.get(version)
+        if entry is None:  # it says nothing of itself any more, so it is nobody's
+            stray = version
+        elif not _is_own(p, entry):
             stray = stray if contents.is_vacuum(entry) else entry.version
         elif stray is None or _said(entry)["operation"] != APPEND:
             _tell(p, entry, newest)
             newest, stray = entry.version, None
     return stray
-
-
-def _since(p: Platform, table: str, version: int) -> Iterator[TableVersion]:
-    return (entry for entry in reversed(p.table_store.history(table)) if entry.version > version)
 
 
 def _is_own(p: Platform, entry: TableVersion) -> bool:

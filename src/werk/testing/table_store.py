@@ -69,6 +69,13 @@ class TableStoreSuite:
         assert store.version("raw.flihgts") is None
         assert store.tables() == ["raw.flights"]
 
+    def test_8_a_history_after_a_version_has_the_newer_ones_alone(self, store: TableStore) -> None:
+        for n in range(4):
+            store.write("raw.t", ROWS, notes={"n": str(n)})
+        assert [(entry.version, entry.notes["n"]) for entry in store.history("raw.t", after=1)] == [(3, "3"), (2, "2")]
+        assert store.history("raw.t", after=3) == store.history("raw.t", after=9) == []
+        assert [entry.version for entry in store.history("raw.t", after=-1)] == [3, 2, 1, 0]
+
     def test_8_an_empty_table_keeps_its_columns(self, store: TableStore) -> None:
         store.write("raw.t", ROWS.clear())
         empty = pl.DataFrame(store.read("raw.t"))

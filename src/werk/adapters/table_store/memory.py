@@ -66,9 +66,9 @@ class MemoryTableStore:
         kept = self._tables.get(table)
         return len(kept.versions) - 1 if kept and kept.versions else None
 
-    def history(self, table: str) -> list[TableVersion]:
+    def history(self, table: str, *, after: int = -1) -> list[TableVersion]:
         self._at(table, None)
-        return [about for _, about in reversed(self._tables[table].versions)]
+        return [about for _, about in reversed(self._tables[table].versions[after + 1 :])]
 
     def tables(self) -> list[str]:
         return sorted(self._tables)

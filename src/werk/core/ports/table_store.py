@@ -48,6 +48,7 @@ class TableStore(Protocol):
     6. A schema that does not fit an append is an `InputError` naming the column; nothing is cast silently.
        `replace` may change the schema.
     7. `read` of an unknown table or version is an `InputError`; `version` of an unknown table is None.
+    8. `history` gives each version what its own writer said, whoever commits meanwhile.
     """
 
     def write(
@@ -64,8 +65,8 @@ class TableStore(Protocol):
 
     def version(self, table: str) -> int | None: ...
 
-    def history(self, table: str) -> list[TableVersion]:
-        """Newest first."""
+    def history(self, table: str, *, after: int = -1) -> list[TableVersion]:
+        """Newest first, those above `after` alone: what it reads grows with their number, not with that of all."""
         ...
 
     def tables(self) -> list[str]: ...
