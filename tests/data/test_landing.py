@@ -33,7 +33,7 @@ def test_the_year_of_flights_has_the_gaps_it_is_known_for(year: tuple[Platform, 
     assert _check(flights, "not_null(arr_delay)").broken == 9_430
     orphans = _check(flights, "reference(tailnum)")
     assert orphans.broken == 52_606
-    assert orphans.sentence == "reference(tailnum): 52,606 of 336,776 rows break it (15.6 %)"
+    assert orphans.sentence == "reference(tailnum): 52,606 of 336,776 rows break it (15.6 %), 2,512 of them name nothing"
     assert _check(weather, "not_null(wind_gust)").broken == 20_778
 
 
@@ -175,6 +175,20 @@ def test_a_changed_referenced_table_judges_the_rows_again(p: Platform, contract:
     assert _check(land(p, "raw.t", rows, contract=refers), "reference(id)").broken == 1
     write(p, "raw.known", pl.DataFrame({"x": [2]}))
     assert _check(land(p, "raw.t", rows, contract=refers), "reference(id)").broken == 0
+
+
+def test_a_row_that_names_nothing_is_told_from_one_that_names_what_is_not_there(p: Platform, contract: Made) -> None:
+    refers = contract("name: id, logicalType: integer, relationships: [{to: known.x}]")
+    write(p, "raw.known", pl.DataFrame({"x": [1]}))
+    said = [
+        _check(land(p, "raw.t", pl.DataFrame({"id": ids}), contract=refers), "reference(id)").sentence
+        for ids in ([1, 7, None, None], [1, 7, 7, 7], [1, 1, 1, None])
+    ]
+    assert said == [
+        "reference(id): 3 of 4 rows break it (75.0 %), 2 of them name nothing",
+        "reference(id): 3 of 4 rows break it (75.0 %)",
+        "reference(id): 1 of 4 rows break it (25.0 %), 1 of them names nothing",
+    ]
 
 
 def test_a_delivery_that_is_bad_to_the_last_row_replaces_nothing(p: Platform, contract: Made) -> None:

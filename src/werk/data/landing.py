@@ -15,7 +15,7 @@ from werk.core.errors import InputError, Refused
 from werk.core.nouns import Snapshot
 from werk.core.platform import Platform
 from werk.data import csv_text
-from werk.data.contracts import Contract, Severity, conform, marks
+from werk.data.contracts import Contract, Rule, Severity, conform, marks
 from werk.data.names import PREDICTIONS, QUARANTINE, check_table
 from werk.data.tables import latest, scan
 from werk.data.versions import catch_up, commit, known
@@ -186,7 +186,7 @@ def _judged(p: Platform, contract: Contract | None, frame: pl.DataFrame) -> tupl
             rule.severity,
             (n := int(marked[str(at)].sum())),
             len(frame),
-            _sentence(rule.name, n, len(frame)),
+            _sentence(rule.name, n, len(frame)) + _nameless(rule, typed),
         )
         for at, rule in enumerate(contract.rules)
         if not rule.implied or marked[str(at)].any()
@@ -202,6 +202,12 @@ def _judged(p: Platform, contract: Contract | None, frame: pl.DataFrame) -> tupl
 def _sentence(rule: str, broken_rows: int, rows: int) -> str:
     share = f" ({100 * broken_rows / rows:.1f} %)" if rows else ""
     return f"{rule}: {broken_rows:,} of {rows:,} rows break it{share}" if broken_rows else f"{rule}: all {rows:,} rows keep it"
+
+
+def _nameless(rule: Rule, frame: pl.DataFrame) -> str:
+    """Of the rows that refer to nothing there is, those that name nothing: a gap in them, not in the table they refer to."""
+    n = frame[rule.columns[0]].null_count() if rule.kind == "reference" else 0
+    return f", {n:,} of them name{'s' if n == 1 else ''} nothing" if n else ""
 
 
 def _quarantine(p: Platform, table: str, bad: pl.DataFrame, notes: Mapping[str, str]) -> Snapshot | None:
