@@ -793,3 +793,21 @@ def test_a_stopped_run_goes_on(landed: Path, werk: Werk, blow: signal.Signals) -
     assert said.value["status"] == "finished"
     assert [step["status"] for step in said.value["steps"]] == ["finished"] * 3
     assert werk("audit", "verify", "--json").value["ok"]
+
+
+def test_a_quarantine_is_listed_with_its_rows_and_the_rule_they_break_most(landed: Path, werk: Werk) -> None:
+    (landed / "contracts" / "raw.rides.yaml").write_text(CONTRACT.format(column="km", type="number"))
+    (landed / "twins.csv").write_text("id,km\n1,0.5\n2,0.5\n2,0.7\n")
+    assert werk("ingest", "raw.rides", "twins.csv").code == 0
+    own, held = werk("tables", "--json").value
+    assert (own["table"], own["kind"], own["rows"], own["quarantined"]) == ("raw.rides", "table", 1, 2)
+    assert (held["table"], held["kind"], held["rows"], held["broken_most"]) == (
+        "raw.rides_quarantine",
+        "quarantine",
+        2,
+        "unique(id)",
+    )
+    assert held["quarantine_of"] == "raw.rides@1"
+    said = werk("tables").out
+    assert "raw.rides_quarantine" in said
+    assert "unique(id)" in said

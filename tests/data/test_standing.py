@@ -1,9 +1,11 @@
 """How many rows a table has, as the journal tells: all of its appends, not the last one."""
 
+from collections.abc import Callable
+
 import polars as pl
 
 from werk.core.platform import Platform
-from werk.data import land, standing, write
+from werk.data import Contract, land, quarantines, scan, standing, write
 
 
 def rows(n: int) -> pl.DataFrame:
@@ -33,3 +35,25 @@ def test_it_is_told_as_it_stood(p: Platform) -> None:
     then = p.journal.head().seq
     write(p, "product.t", rows(2))
     assert [row["rows"] for row in standing(p.journal.at(then))] == [5]
+
+
+def test_a_quarantine_is_told_as_the_newest_landing_left_it(p: Platform, contract: Callable[..., Contract]) -> None:
+    """The rule of most rows is a required one: a warning holds nobody back."""
+    small = "quality: [{type: library, metric: invalidValues, arguments: {validValues: [0, 1, 2]}, mustBe: 0, severity: warning}]"
+    keyed = contract("name: id, logicalType: integer, primaryKey: true", f"name: x, logicalType: integer, {small}")
+    land(p, "raw.free", rows(3))
+    assert quarantines(p.journal) == []
+    first = land(p, "raw.t", pl.DataFrame({"id": [1, 2, 2, 2, None, 3], "x": [9, 9, 9, 9, 9, 9]}), contract=keyed)
+    then = p.journal.head().seq
+    assert first.quarantine is not None
+    [held] = quarantines(p.journal)
+    kept = scan(p, "raw.t_quarantine").collect()
+    assert (held["table"], held["version"], held["rows"]) == ("raw.t_quarantine", 0, len(kept))
+    assert held["quarantine_of"] == "raw.t@0"
+    most = kept["_rule"].str.split("; ").explode().value_counts(sort=True)["_rule"][0]
+    assert held["broken_most"] == most == "unique(id)"
+
+    land(p, "raw.t", pl.DataFrame({"id": [1], "x": [0]}), contract=keyed)
+    [clean] = quarantines(p.journal)
+    assert (clean["version"], clean["rows"], clean["quarantine_of"], clean["broken_most"]) == (1, 0, "raw.t@1", None)
+    assert quarantines(p.journal.at(then)) == [held]

@@ -7,7 +7,7 @@ from werk.data.landing import Check, Landing, land, read_file
 from werk.data.metadata import metadata
 from werk.data.names import PREDICTIONS, check_table
 from werk.data.query import sql
-from werk.data.tables import Pinned, latest, pins, scan, set_back, standing, write
+from werk.data.tables import Pinned, latest, pins, quarantines, scan, set_back, standing, write
 from werk.data.versions import known
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "metadata",
     "misfit",
     "pins",
+    "quarantines",
     "read_file",
     "scan",
     "set_back",

@@ -45,6 +45,26 @@ def standing(reader: Reader) -> list[Row]:
     return [{**row, "rows": _rows(reader, row), "rows_added": row["rows"]} for row in reader.rows("tables", order=("table",))]
 
 
+def quarantines(reader: Reader) -> list[Row]:
+    """The quarantine beside each landed table, as its newest landing left it: `quarantine_of` is that landing, `broken_most` the
+    required rule that most of its rows break, None where no row is held."""
+    return [_held(row) for row in reader.rows("tables", order=("table",)) if row["quarantine"]]
+
+
+def _held(landing: Row) -> Row:
+    at = Snapshot.parse(str(landing["quarantine"]))
+    checks = [check for check in cast("list[Row]", landing["checks"]) if check["severity"] == "required" and check["broken"]]
+    worst = max(checks, key=lambda check: cast("int", check["broken"]), default=None)
+    return {
+        "table": at.table,
+        "version": at.version,
+        "rows": landing["quarantined"],
+        "owner": landing["owner"],
+        "quarantine_of": f"{landing['table']}@{landing['version']}",
+        "broken_most": worst["rule"] if worst else None,
+    }
+
+
 def _rows(reader: Reader, newest: Row) -> int:
     """A version that is no append holds what it brought; the appends since add to it."""
     if newest["operation"] != "append":

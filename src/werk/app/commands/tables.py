@@ -57,8 +57,11 @@ def _emptied(landing: Landing) -> str:
 
 def tables(as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        rows = data.standing(reader(session, as_of))
-    return Answer(rows=rows, columns=("table", "version", "rows", "quarantined", "owner"))
+        then = reader(session, as_of)
+        own = [{**row, "kind": "table"} for row in data.standing(then)]
+        held = [{**row, "kind": "quarantine"} for row in data.quarantines(then)]
+    rows = sorted([*own, *held], key=lambda row: str(row["table"]))
+    return Answer(rows=rows, columns=("table", "kind", "version", "rows", "quarantined", "broken_most", "owner"))
 
 
 def set_back(table: str, project: Path | None, profile: str | None) -> Answer:
