@@ -181,8 +181,8 @@ def tables(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """List tables with version and rows, and each quarantine with the rule that most of its rows break. --set-back TABLE makes
-    what this project wrote there last the newest version again, as a version of its own."""
+    """List tables and quarantines with version and rows. Of a quarantine: the rule that most of its rows break. --set-back TABLE
+    makes what this project wrote there last the newest version again, as a version of its own."""
     if set_back is not None:
         _do("tables.set_back", json, table=set_back, project=project, profile=profile)
     else:
