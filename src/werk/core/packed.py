@@ -1,11 +1,13 @@
-"""Many small linear models in two arrays: what one model per key is made of, without a library."""
+"""Many small linear models in two arrays: what one model per key is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,15 +24,3 @@ class PackedLinear:
     scale: NDArray[np.float64]
     intercepts: NDArray[np.float64]
     weights: NDArray[np.float64]
-
-    def models(self, rows: NDArray[np.float64]) -> NDArray[np.intp]:
-        """(r,): which model answers for each row."""
-        codes, last = rows[:, self.key], len(self.intercepts) - 1
-        with np.errstate(invalid="ignore"):
-            known = (codes >= 0) & (codes < last) & (codes == np.floor(codes))
-        return np.where(known, np.nan_to_num(codes, posinf=0.0, neginf=0.0), last).astype(np.intp)
-
-    def inputs(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(r, k - 1): every column but the key, centred and scaled, what is missing as 0."""
-        others = np.delete(np.asarray(rows, dtype=np.float64), self.key, axis=1)
-        return np.nan_to_num((others - self.centre) / self.scale, nan=0.0, posinf=np.inf, neginf=-np.inf)

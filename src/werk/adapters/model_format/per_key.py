@@ -41,7 +41,7 @@ class PerKeyFormat:
 
     def predict(self, estimator: object, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         packed = _packed(estimator)
-        which, inputs = packed.models(rows), packed.inputs(rows)
+        which, inputs = _models(packed, rows), _inputs(packed, rows)
         out = packed.intercepts[which].copy()
         for column in range(inputs.shape[1]):  # column by column: the bits do not depend on the batch
             out += packed.weights[which, column] * inputs[:, column]
@@ -50,9 +50,22 @@ class PerKeyFormat:
     def contributions(self, estimator: object, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """A key's own level is the key's part; the base is the level of all rows."""
         packed = _packed(estimator)
-        which, base = packed.models(rows), float(packed.intercepts[-1])
-        parts = np.insert(packed.weights[which] * packed.inputs(rows), packed.key, packed.intercepts[which] - base, axis=1)
+        which, base = _models(packed, rows), float(packed.intercepts[-1])
+        parts = np.insert(packed.weights[which] * _inputs(packed, rows), packed.key, packed.intercepts[which] - base, axis=1)
         return np.column_stack([parts, np.full(len(rows), base)])
+
+
+def _models(packed: PackedLinear, rows: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(r,): which model answers for each row."""
+    codes, last = rows[:, packed.key], len(packed.intercepts) - 1
+    known = (codes >= 0) & (codes < last) & (codes == np.floor(codes))
+    return np.where(known, codes, last).astype(np.intp)
+
+
+def _inputs(packed: PackedLinear, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(r, k - 1): every column but the key, centred and scaled, what is missing as 0."""
+    others = np.delete(np.asarray(rows, dtype=np.float64), packed.key, axis=1)
+    return np.nan_to_num((others - packed.centre) / packed.scale, nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
 def _packed(estimator: object) -> PackedLinear:
