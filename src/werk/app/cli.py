@@ -252,6 +252,24 @@ def show(
 
 
 @app.command()
+def debug(
+    run: RunId,
+    step: Annotated[str | None, typer.Argument(help="One of its steps (default: the one that failed).")] = None,
+    stop: Annotated[bool, typer.Option("--break", help="Stop at the step's first line, whether it fails or not.")] = False,
+    present_code: Annotated[
+        bool, typer.Option("--present-code", help="Run the code as it is now, not as the run recorded it.")
+    ] = False,
+    project: ProjectDir = None,
+    profile: Profile = None,
+) -> None:
+    """Open a debugger where a step failed. In a process of its own, with the recorded inputs, parameters, code and environment;
+    the run, the journal and the tables stay as they are. PYTHONBREAKPOINT chooses another debugger than pdb. Example: `werk debug
+    RUN`."""
+    given = {"run": run, "step": step, "stop": stop, "present_code": present_code}
+    _do("debug.debug", False, **given, project=project, profile=profile)
+
+
+@app.command()
 def logs(run: RunId, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
     """Show what each step of a run did. State, attempts, seconds, memory; of a failure your own traceback."""
     _do("show.logs", json, run=run, project=project, profile=profile)

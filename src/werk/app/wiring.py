@@ -82,12 +82,16 @@ class Session:
         of = models.model_codec
         return (Codec(of.kind, of.owns, of.dump, of.load, of.digest),)
 
+    @property
+    def resources(self) -> dict[str, Resource]:
+        """What steps may ask for by name."""
+        prices = self.prices
+        return {**RESOURCES, "prices": lambda p, context: prices}
+
     def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine[Pipeline]:
         """What [engine] names, built on this platform."""
-        prices = self.prices
-        resources = {**RESOURCES, "prices": lambda p, context: prices}
         covered = partial(mask, values=file_secrets(self.p.project.root))
-        bound = {"p": self.p, "resources": resources, "codecs": self.codecs, "mask": covered, "progress": progress}
+        bound = {"p": self.p, "resources": self.resources, "codecs": self.codecs, "mask": covered, "progress": progress}
         return cast("Engine[Pipeline]", built(self.settings, "engine", **bound))
 
 
