@@ -91,8 +91,11 @@ def _outcome(frame: pl.DataFrame, target: str | None) -> pl.Series:
     if not outcome.count():
         raise InputError(f"The outcome '{target}' is empty.", code="target-empty", hint="Name the column that has it (--target).")
     if not outcome.dtype.is_nested() and outcome.drop_nulls().n_unique() == 1:
-        said = f"The outcome '{target}' is always {outcome.drop_nulls()[0]}: there is nothing to learn."
-        raise InputError(said, code="target-constant", hint="Take rows in which it came out otherwise as well.")
+        raise InputError(
+            f"The outcome '{target}' is always {outcome.drop_nulls()[0]}: there is nothing to learn.",
+            code="target-constant",
+            hint="Take rows in which it came out otherwise as well.",
+        )
     if not _binary(outcome):
         raise InputError(
             f"The outcome '{target}' is {_some_of(outcome)}, not 1 and 0.",

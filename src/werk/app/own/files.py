@@ -115,8 +115,8 @@ def as_plan(columns: Columns) -> str:
     }
     return "\n".join(
         [
-            "# What the model is for, guessed from the file. What stands here is recorded with every version, so nothing is registered",
-            "# before somebody has read each line, written what is true, and taken the mark at its end away.",
+            "# What the model is for, guessed from the file. What stands here is recorded with every version, so nothing",
+            "# is registered before somebody has read each line, written what is true, and taken the mark at its end away.",
             *(f"{field} = {json.dumps(text, ensure_ascii=False)} {UNCHECKED}" for field, text in guesses.items()),
             "# risk_class: minimal, limited, high or unacceptable, as in Regulation (EU) 2024/1689",
             "",
