@@ -72,7 +72,7 @@ def test_odd_names_come_through_python_and_yaml_as_they_are(made: Callable[..., 
 
 
 def test_the_ranges_seen_are_put_to_be_judged_and_are_no_rules(made: Callable[..., Path]) -> None:
-    file = made({"hot\a air\n[K]": [300.5, float("nan"), float("inf"), None] * 15}) / "contracts" / "raw.rows.yaml"
+    file = made({"hot\a air\n[K]": [300.5, float("nan"), float("inf"), None, 300.5] * 12}) / "contracts" / "raw.rows.yaml"
     assert "#   hot air [K]: 300.5 to 300.5\n" in file.read_text(encoding="utf-8")
     rules = {rule.name: rule.severity for rule in load_contract(file).rules}
     assert rules == {
@@ -108,8 +108,8 @@ def test_what_teaches_nothing_is_left_out_and_named(tmp_path: Path) -> None:
         "nothing": pl.Series([None] * ROWS, dtype=pl.Float64),
         "day": [date(2026, 1, 1)] * ROWS,
         "parts": [[1, 2]] * ROWS,
-        "kind": ["a", None] * 30,
-        "flag": [True, False] * 30,
+        "kind": ["a", None, None] * 20,
+        "flag": [True, False, False] * 20,
     }
     frame = pl.concat([pl.DataFrame({**BASE, **more})] * 2).with_columns(id=pl.int_range(pl.len()))
     frame = frame.with_columns(serial=pl.format("s{}", "id"))

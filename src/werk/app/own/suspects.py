@@ -107,7 +107,7 @@ def _ranked(values: pl.Series, outcome: Floats, task: str) -> tuple[str, float]:
 
 def _guesses(values: pl.Series, outcome: Floats) -> Floats:
     """For each row the mean outcome of the rows of its bin, itself and every other half left out."""
-    bins, half = _binned(values), np.arange(len(values)) % 2
+    bins, half = _binned(values), np.random.default_rng(0).permutation(len(values)) % 2  # by position rows may alternate
     guess = np.empty(len(values))
     for side in (0, 1):
         learnt = half != side
