@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from werk.app.face import open
     from werk.features import Features, FeatureView, Window
-    from werk.models import Model, Report, fit_lightgbm, fit_logistic
+    from werk.models import Model, Report, fit_lightgbm, fit_linear, fit_logistic
     from werk.pipelines import steps
     from werk.registry import Gate
     from werk.workflow import StepContext, pipeline, step
@@ -26,6 +26,7 @@ __all__ = [
     "StepContext",
     "Window",
     "fit_lightgbm",
+    "fit_linear",
     "fit_logistic",
     "open",
     "pipeline",
@@ -42,6 +43,7 @@ _HOME = {
     "StepContext": "werk.workflow",
     "Window": "werk.features",
     "fit_lightgbm": "werk.models",
+    "fit_linear": "werk.models",
     "fit_logistic": "werk.models",
     "open": "werk.app.face",
     "pipeline": "werk.workflow",
