@@ -65,7 +65,7 @@ def _landing(target: Path, columns: Columns) -> str:
 
 def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
     if columns is None:
-        return [f"  next: cd {name}, read README.md, then: werk ingest raw.airlines data/airlines.parquet"]
+        return [f"  next: cd {name}, read README.md, then: {_first_command(target)}"]
     left_out = [f"  left out: {', '.join(columns.left_out)}"] if columns.left_out else []
     features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories"
     names = ", ".join(columns.telling)
@@ -74,6 +74,12 @@ def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
     nearly = [f"  look at {', '.join(columns.nearly)}: {mended}"] if columns.nearly else []
     then = f"  next: cd {name}, fill in plan.toml, then: werk ingest {_landing(target, columns)}"
     return [features, *left_out, *telling, *nearly, then]
+
+
+def _first_command(target: Path) -> str:
+    """The first of the project's README."""
+    lines = (target / "README.md").read_text(encoding="utf-8").splitlines()
+    return next((line for line in lines if line.startswith("werk ")), "werk run training")
 
 
 def create(target: Path, template: str, columns: Columns | None = None) -> None:
