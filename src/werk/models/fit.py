@@ -88,7 +88,7 @@ def fit_lightgbm(
     kind = kind_of(str(given["objective"]))
     if task is not None and kind != task:
         raise _refused("objective", f"'{given['objective']}' is one of {kind}: leave it out, or say task=\"{kind}\".")
-    frame, levels = _ordered(rows, key, target, features, categories)
+    frame, levels = ordered(rows, key, target, features, categories)
     labels, classes = training_labels(frame[target], kind)
     if kind == "multiclass" and given.setdefault("num_class", len(classes)) != len(classes):
         raise _refused("num_class", f"The rows have {len(classes)} classes: leave it out.")
@@ -109,7 +109,7 @@ def _trained(
     rounds: int,
 ) -> lightgbm.Booster:
     data = lightgbm.Dataset(
-        _values(frame, features, levels),
+        values_of(frame, features, levels),
         label=labels,
         feature_name=[f"f{at}" for at in range(len(features))],
         categorical_feature=[at for at, name in enumerate(features) if name in levels],
@@ -160,11 +160,11 @@ def fit_logistic(
     """
     if checked_task(task) == "regression":
         raise InputError("A logistic regression has no task 'regression'.", code="task-unknown", hint="Use fit_linear.")
-    frame, _ = _ordered(rows, key, target, features, ())
+    frame, _ = ordered(rows, key, target, features, ())
     given = {"max_iter": 1000, **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("logistic", LogisticRegression(**given))])
     labels, classes = training_labels(frame[target], task)
-    pipe.fit(_values(frame, features, {}), labels.astype(np.int64))
+    pipe.fit(values_of(frame, features, {}), labels.astype(np.int64))
     return Model(pipe, "sklearn", tuple(features), {}, target, task, tuple(key), given, 0, classes)
 
 
@@ -180,11 +180,11 @@ def fit_linear(
 
     As `fit_lightgbm` with `task="regression"`, but features are numbers and none may be missing. `params` are those of `Ridge`.
     """
-    frame, _ = _ordered(rows, key, target, features, ())
+    frame, _ = ordered(rows, key, target, features, ())
     given = {"solver": "cholesky", **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("ridge", Ridge(**given))])
     labels, _ = training_labels(frame[target], "regression")
-    pipe.fit(_values(frame, features, {}), labels)
+    pipe.fit(values_of(frame, features, {}), labels)
     return Model(pipe, "sklearn", tuple(features), {}, target, "regression", tuple(key), given, 0)
 
 
@@ -194,9 +194,10 @@ def _seed(*definition: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little") >> 1
 
 
-def _ordered(
+def ordered(
     rows: Rows, key: Sequence[str], target: str, features: Sequence[str], categories: Sequence[str]
 ) -> tuple[pl.DataFrame, dict[str, tuple[str, ...]]]:
+    """What a fit needs of the rows, sorted by their key, and the values of each category."""
     for name in categories:
         if name not in features:
             raise unknown("feature", name, features, code="category-unknown", hint="Categories are features as well.")
@@ -257,10 +258,11 @@ def _refuse_ties(frame: pl.DataFrame, key: Sequence[str]) -> None:
 def matrix(model: Model, frame: Rows) -> NDArray[np.float64]:
     """The frame as the model was trained: its features in order, categories as codes, missing as NaN."""
     _check_columns(frame, model.features)
-    return _values(frame.lazy().select(model.features).collect(), model.features, model.categories)
+    return values_of(frame.lazy().select(model.features).collect(), model.features, model.categories)
 
 
-def _values(frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:
+def values_of(frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:
+    """(n, k): the features in order, categories as codes, missing as NaN."""
     out = np.empty((len(frame), len(features)), dtype=np.float64)
     for at, name in enumerate(features):
         out[:, at] = _column(frame[name], levels.get(name))
