@@ -85,7 +85,9 @@ def _said(model: Model, answers: NDArray[np.float64]) -> list[pl.Series]:
     for name in ("class", *columns):
         if name in model.key:
             hint = "Call the key otherwise."
-            raise InputError(f"The key '{name}' is what the predictions call one of their columns.", code="column-taken", hint=hint)
+            raise InputError(
+                f"The key '{name}' is what the predictions call one of their columns.", code="column-taken", hint=hint
+            )
     return [
         pl.Series("score", answers.max(axis=1, initial=0.0), dtype=pl.Float64),
         pl.Series("class", [model.classes[at] for at in likeliest], dtype=pl.String),
