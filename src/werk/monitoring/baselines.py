@@ -189,7 +189,8 @@ class Rows:
         """How far each prediction lay from its outcome, in absolute terms; of classes 0 where right and 1 where wrong."""
         if self.likeliest is None:
             return np.abs(self.scores - self.labels)
-        return (self.likeliest != self.labels).astype(np.float64)
+        wrong: Floats = (self.likeliest != self.labels).astype(np.float64)
+        return wrong
 
     @property
     def label_shares(self) -> dict[str, float]:
