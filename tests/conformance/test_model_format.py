@@ -1,5 +1,6 @@
 import lightgbm
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -7,7 +8,9 @@ from sklearn.preprocessing import StandardScaler
 
 from werk.adapters.model_format.lightgbm import LightGBMFormat
 from werk.adapters.model_format.memory import LinearToy, MemoryFormat
+from werk.adapters.model_format.per_key import PerKeyFormat
 from werk.adapters.model_format.sklearn import SklearnFormat
+from werk.models.per_key import fit_per_key
 from werk.testing.model_format import Example, Matrix, ModelFormatSuite
 
 
@@ -23,6 +26,12 @@ def regressed(rows: Matrix, outcomes: Matrix) -> object:
 def averaged(rows: Matrix, outcomes: Matrix) -> object:
     gap = rows[outcomes == 1].mean(axis=0) - rows[outcomes == 0].mean(axis=0)
     return LinearToy(float(outcomes.mean()), tuple(map(float, gap)))
+
+
+def one_per_key(rows: Matrix, outcomes: Matrix) -> object:
+    keys = pl.Series("key", np.digitize(rows[:, 0], [-1.0, 0.0, 1.0]))  # the codes 0 to 3 of the first column
+    frame = pl.DataFrame(rows[:, 1:], schema=["a", "b"]).with_columns(keys, at=pl.int_range(pl.len()), y=outcomes)
+    return fit_per_key(frame, target="y", key=["at"], per="key", features=["a", "b"]).estimator
 
 
 class TestLightGBM(ModelFormatSuite):
@@ -59,6 +68,19 @@ class TestSklearn(ModelFormatSuite):
         rows = np.random.default_rng(3).normal(size=(300, 3))
         model = LogisticRegression().fit(rows, np.digitize(rows[:, 0], [-0.5, 0.5]))
         np.testing.assert_allclose(example.form.predict(model, rows), model.predict_proba(rows), rtol=1e-10)
+
+
+class TestPerKey(ModelFormatSuite):
+    @pytest.fixture
+    def example(self) -> Example:
+        return Example(PerKeyFormat(), "per_key", one_per_key, margin=lambda answer: answer)
+
+    def test_a_code_that_is_no_key_is_answered_by_the_model_of_all(self, example: Example) -> None:
+        model = one_per_key(np.random.default_rng(7).normal(size=(400, 3)), np.arange(400.0))
+        codes = [0, 1, 2, 3, 4, -1, 0.5, np.nan, np.inf, -np.inf, 1e300]
+        answers = example.form.predict(model, np.array([[code, 0.3, 0.2] for code in codes]))
+        assert len(set(answers[:5])) == 5
+        assert set(answers[4:]) == {answers[4]}
 
 
 class TestMemory(ModelFormatSuite):

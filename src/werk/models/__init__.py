@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from werk.models.fit import fit_lightgbm, fit_logistic, matrix, model_codec, predict
     from werk.models.metrics import Interval, auc
     from werk.models.package import Package, load_package, package
+    from werk.models.per_key import fit_per_key
 
 __all__ = [
     "Champion",
@@ -30,6 +31,7 @@ __all__ = [
     "explain",
     "fit_lightgbm",
     "fit_logistic",
+    "fit_per_key",
     "importance",
     "load_package",
     "matrix",
@@ -47,6 +49,7 @@ _HOME = {
     "fit": ("fit_lightgbm", "fit_logistic", "matrix", "model_codec", "predict"),
     "metrics": ("Interval", "auc"),
     "package": ("Package", "load_package", "package"),
+    "per_key": ("fit_per_key",),
 }
 
 

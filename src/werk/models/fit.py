@@ -82,7 +82,7 @@ def fit_lightgbm(
     """
     given = {"objective": "binary", **(params or {})}
     _check_params(given)
-    frame, levels = _ordered(rows, key, target, features, categories)
+    frame, levels = ordered(rows, key, target, features, categories)
     chosen = _seed(target, key, features, given) if seed is None else seed
     fixed = {"deterministic": True, "force_row_wise": True, "num_threads": threads, "seed": chosen, "verbosity": -1}
     booster = _trained(frame, target, features, levels, {**given, **fixed}, rounds)
@@ -99,7 +99,7 @@ def _trained(
     rounds: int,
 ) -> lightgbm.Booster:
     data = lightgbm.Dataset(
-        _values(frame, features, levels),
+        values_of(frame, features, levels),
         label=frame[target].cast(pl.Float64).to_numpy(),
         feature_name=[f"f{at}" for at in range(len(features))],
         categorical_feature=[at for at, name in enumerate(features) if name in levels],
@@ -146,10 +146,10 @@ def fit_logistic(
 
     As `fit_lightgbm`, but features are numbers and none may be missing. `params` are those of `LogisticRegression`.
     """
-    frame, _ = _ordered(rows, key, target, features, ())
+    frame, _ = ordered(rows, key, target, features, ())
     given = {"max_iter": 1000, **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("logistic", LogisticRegression(**given))])
-    pipe.fit(_values(frame, features, {}), frame[target].cast(pl.Int64).to_numpy())
+    pipe.fit(values_of(frame, features, {}), frame[target].cast(pl.Int64).to_numpy())
     return Model(pipe, "sklearn", tuple(features), {}, target, "binary", tuple(key), given, 0)
 
 
@@ -159,9 +159,10 @@ def _seed(*definition: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little") >> 1
 
 
-def _ordered(
+def ordered(
     rows: Rows, key: Sequence[str], target: str, features: Sequence[str], categories: Sequence[str]
 ) -> tuple[pl.DataFrame, dict[str, tuple[str, ...]]]:
+    """What a fit needs of the rows, sorted by their key, and the values of each category."""
     for name in categories:
         if name not in features:
             raise unknown("feature", name, features, code="category-unknown", hint="Categories are features as well.")
@@ -222,10 +223,11 @@ def _refuse_ties(frame: pl.DataFrame, key: Sequence[str]) -> None:
 def matrix(model: Model, frame: Rows) -> NDArray[np.float64]:
     """The frame as the model was trained: its features in order, categories as codes, missing as NaN."""
     _check_columns(frame, model.features)
-    return _values(frame.lazy().select(model.features).collect(), model.features, model.categories)
+    return values_of(frame.lazy().select(model.features).collect(), model.features, model.categories)
 
 
-def _values(frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:
+def values_of(frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:
+    """(n, k): the features in order, categories as codes, missing as NaN."""
     out = np.empty((len(frame), len(features)), dtype=np.float64)
     for at, name in enumerate(features):
         out[:, at] = _column(frame[name], levels.get(name))

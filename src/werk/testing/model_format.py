@@ -21,12 +21,14 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """`train` fits an estimator on rows and 0/1 outcomes, the same for the same ones; `missing` says whether NaN may be asked."""
+    """`train` fits an estimator on rows and 0/1 outcomes, the same for the same ones; `missing` says whether NaN may be asked,
+    `margin` what a prediction is in the space of attributions: log-odds for a chance."""
 
     form: ModelFormat
     name: str
     train: Callable[[Matrix, Matrix], object]
     missing: bool = True
+    margin: Callable[[Matrix], Matrix] = lambda chance: np.log(chance / (1 - chance))
 
 
 class ModelFormatSuite:
@@ -86,8 +88,7 @@ class ModelFormatSuite:
         if not isinstance(example.form, Explains):
             pytest.skip("explains nothing")
         model, rows = _trained(example), _questions(example)
-        chance = example.form.predict(model, rows)
-        margins = np.log(chance / (1 - chance))
+        margins = example.margin(example.form.predict(model, rows))
         parts = example.form.contributions(model, rows)
         assert parts.shape == (len(rows), rows.shape[1] + 1)
         assert all(math.isclose(math.fsum(row), margin, abs_tol=1e-6) for row, margin in zip(parts, margins, strict=True))
