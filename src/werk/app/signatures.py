@@ -22,7 +22,7 @@ NOTEBOOK = ("werk.open", *(f"werk.app.face.{of}" for of in ("Project", "table.Ta
 LEAKS = ("werk.features.leak.leak_check", "werk.features.leak.Known")
 # How an author knows a type that has a short name inside werk.
 _SPOKEN = {
-    "Rows": "pl.DataFrame | pl.LazyFrame",
+    "Rows": "Frame",
     "Frames": "Mapping[str, pl.DataFrame]",
     "Build": "Callable[[Mapping[str, pl.DataFrame], datetime], pl.DataFrame]",
     "Entry": "Mapping[str, JSON]",

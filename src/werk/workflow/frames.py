@@ -27,7 +27,12 @@ def to_polars(value: Any) -> pl.DataFrame:
         frame: pl.DataFrame = value.lazy().collect()
         check_shape(frame.columns, frame.height)
         return frame
-    return _face(str(kind)).to_polars(value)
+    return _face(_known(type(value), "rows")).to_polars(value)
+
+
+def lazily(rows: Any) -> pl.LazyFrame:
+    """Rows of any frame; those of polars are not read yet."""
+    return rows.lazy() if isinstance(rows, pl.DataFrame | pl.LazyFrame) else to_polars(rows).lazy()
 
 
 def from_polars(frame: pl.DataFrame, annotation: object) -> object:
@@ -63,14 +68,21 @@ def as_frame(rows: object, kind: object) -> Any:
     assert rows.km.tolist() == [1, 2]
     ```
     """
-    for given, what in ((type(rows), "rows"), (kind, "kind")):
-        if frame_kind(given) is None:
-            raise InputError(
-                f"'{what}' names no frame that werk knows: {text_of(given)}.",
-                code="frame-kind",
-                hint=f"Give one of {', '.join(sorted(FRAMES))}.",
-            )
+    _known(kind, "kind")
+    if isinstance(rows, pl.LazyFrame) and frame_kind(kind) == "polars.LazyFrame":
+        return rows
     return from_polars(to_polars(rows), kind)
+
+
+def _known(given: object, what: str) -> str:
+    kind = frame_kind(given)
+    if kind is None:
+        raise InputError(
+            f"A {text_of(given)} given as '{what}' is no frame that werk knows.",
+            code="frame-kind",
+            hint=f"Give one of {', '.join(sorted(FRAMES))}.",
+        )
+    return kind
 
 
 def _face(kind: str) -> Face:
