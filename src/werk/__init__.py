@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from werk.app.face import open
     from werk.features import Features, FeatureView, Window
-    from werk.models import Model, Report, fit_lightgbm, fit_logistic, fit_per_key
+    from werk.models import Model, Report, fit_lightgbm, fit_linear, fit_logistic, fit_per_key
     from werk.pipelines import steps
     from werk.registry import Gate
     from werk.workflow import StepContext, pipeline, step
@@ -28,6 +28,7 @@ __all__ = [
     "Window",
     "as_frame",
     "fit_lightgbm",
+    "fit_linear",
     "fit_logistic",
     "fit_per_key",
     "open",
@@ -46,6 +47,7 @@ _HOME = {
     "Window": "werk.features",
     "as_frame": "werk.workflow.frames",
     "fit_lightgbm": "werk.models",
+    "fit_linear": "werk.models",
     "fit_logistic": "werk.models",
     "fit_per_key": "werk.models",
     "open": "werk.app.face",

@@ -149,12 +149,13 @@ def init(
     ] = None,
     target: Annotated[str | None, typer.Option("--target", help="The column of --from to predict: 1 or 0.")] = None,
     key: Annotated[
-        list[str] | None, typer.Option("--key", help="The column that tells rows apart; again for more than one.")
+        list[str] | None,
+        typer.Option("--key", help="The column that tells rows apart, again for more than one. [default: one named so, or made]"),
     ] = None,
     json: Json = False,
 ) -> None:
     """Create a use case, from a template or from a file of yours. Its files are yours to edit. Example: `werk init pumps --from
-    pumps.csv --target failed --key pump`."""
+    pumps.csv --target failed`."""
     _do("projects.init", json, name=name, template=template, data=data, outcome=target, key=key or [])
 
 
@@ -162,13 +163,16 @@ def init(
 def ingest(
     table: Annotated[str, typer.Argument(help="zone.table, e.g. raw.flights.")],
     source: Annotated[Path, typer.Argument(help="A Parquet, CSV or JSON-lines file.")],
+    contract: Annotated[
+        str | None, typer.Option("--contract", metavar="TABLE", help="Hold the rows to the contract of another table.")
+    ] = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Land a file as a table version, checked by its contract. The contract is contracts/TABLE.yaml; rows that break a required
     rule go to TABLE_quarantine. Example: `werk ingest raw.flights data/flights.parquet`."""
-    _do("tables.ingest", json, table=table, source=source, project=project, profile=profile)
+    _do("tables.ingest", json, table=table, source=source, like=contract, project=project, profile=profile)
 
 
 @app.command()

@@ -16,7 +16,15 @@ from werk.workflow import Step
 
 # In the order a use case meets them; `werk.steps` are all its steps, in the order of their file.
 STEPS_AND_PIPELINES = ("werk.step", "werk.pipeline", "werk.as_frame", "werk.StepContext", "werk.data.Pinned")
-MODELS = ("werk.fit_lightgbm", "werk.fit_logistic", "werk.fit_per_key", "werk.Model", "werk.Report", "werk.Gate")
+MODELS = (
+    "werk.fit_lightgbm",
+    "werk.fit_linear",
+    "werk.fit_logistic",
+    "werk.fit_per_key",
+    "werk.Model",
+    "werk.Report",
+    "werk.Gate",
+)
 FEATURES = ("werk.FeatureView", "werk.Window", "werk.Features", "werk.Features.join")
 NOTEBOOK = ("werk.open", *(f"werk.app.face.{of}" for of in ("Project", "table.Table", "run.Run", "run.StepOfRun", "model.Model")))
 LEAKS = ("werk.features.leak.leak_check", "werk.features.leak.Known")
