@@ -1,4 +1,4 @@
-"""The flights template in pandas registers the very model of the one in polars, and its own test finds a planted leak."""
+"""The flights template in pandas registers the very model of the one in polars."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ JUNE = ("-p", "start=2013-06", "-p", "through=2013-06", "-p", "holdout_days=10",
 
 
 @pytest.fixture
-def werk(tmp_path: Path) -> object:
+def werk(tmp_path: Path) -> Callable[..., str]:
     def run(*words: str) -> str:
         command = [str(Path(sys.executable).with_name("werk")), *words, "--project", str(tmp_path / "polars")]
         environment = {**os.environ, "WERK_HOME": str(tmp_path / "home")}
@@ -28,11 +29,10 @@ def werk(tmp_path: Path) -> object:
     return run
 
 
-def test_the_model_made_in_pandas_is_that_made_in_polars(tmp_path: Path, werk: object) -> None:
-    assert callable(werk)
+def test_the_model_made_in_pandas_is_that_made_in_polars(tmp_path: Path, werk: Callable[..., str]) -> None:
     project = tmp_path / "polars"
     create(project, "flights")
-    for table in ("planes", "weather", "flights"):
+    for table in ("airlines", "airports", "planes", "weather", "flights"):
         werk("ingest", f"raw.{table}", str(project / "data" / f"{table}.parquet"))
     werk("run", "training", *JUNE)
     create(tmp_path / "pandas", "flights-pandas")
