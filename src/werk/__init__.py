@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from werk.pipelines import steps
     from werk.registry import Gate
     from werk.workflow import StepContext, pipeline, step
+    from werk.workflow.frames import as_frame
 
 __all__ = [
     "FeatureView",
@@ -25,6 +26,7 @@ __all__ = [
     "Report",
     "StepContext",
     "Window",
+    "as_frame",
     "fit_lightgbm",
     "fit_linear",
     "fit_logistic",
@@ -43,6 +45,7 @@ _HOME = {
     "Report": "werk.models",
     "StepContext": "werk.workflow",
     "Window": "werk.features",
+    "as_frame": "werk.workflow.frames",
     "fit_lightgbm": "werk.models",
     "fit_linear": "werk.models",
     "fit_logistic": "werk.models",

@@ -18,6 +18,7 @@ BREAKS = {
         ("power.py", 'pl.col("hour").max() + HOUR', 'pl.col("hour").max()'),
         ("power.py", "FEATURES = (*CALENDAR,", "FEATURES = (TARGET, *CALENDAR,"),
     ),
+    "flights-pandas": (("flights/features.py", "known_after=HOUR", "known_after=timedelta()"),),
     "per-key": (
         ("demand.py", "        known_after=WEEK,\n", ""),
         ("demand.py", "known_after=52 * WEEK", "known_after=-WEEK"),

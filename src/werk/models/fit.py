@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -19,8 +20,9 @@ from werk.core.errors import InputError, unknown
 from werk.core.platform import Platform
 from werk.models.compiled import Model, answered, canonical_hash, kind_of, model_json, restored
 from werk.models.task import Task, checked_task, training_labels
+from werk.workflow.frames import lazily
 
-Rows = pl.DataFrame | pl.LazyFrame
+Rows = Any  # a frame of any library that a step may take
 
 
 _OURS = {
@@ -64,6 +66,7 @@ def fit_lightgbm(
 ) -> Model:
     """A LightGBM model of the rows, the same for the same rows in any order.
 
+    - `rows`: a frame of any library that a step may take (`as_frame` lists them).
     - `target`: the outcome: 1 or 0, a finite number, or a class (`target-values`). No row may lack it (`target-null`).
     - `task`: `binary`, `regression` or `multiclass`; without, that of the `objective` in `params`, which is `binary` by default.
     - `key`: columns that together tell every row apart (`key-tie`); rows are sorted by them before the fit.
@@ -202,8 +205,9 @@ def ordered(
         if name not in features:
             raise unknown("feature", name, features, code="category-unknown", hint="Categories are features as well.")
     needed = list(dict.fromkeys([*key, target, *features]))
-    _check_columns(rows, needed)
-    frame = by_key(rows.lazy().select(needed), key)
+    given = lazily(rows)
+    _check_columns(given, needed)
+    frame = by_key(given.select(needed), key)
     if frame.is_empty():
         hint = "Look at the table, the window and the split they come from."
         raise InputError("There are no rows to fit on.", code="rows-missing", hint=hint)
@@ -216,14 +220,15 @@ def ordered(
 
 def by_key(rows: Rows, key: Sequence[str]) -> pl.DataFrame:
     """The rows sorted by their natural key; `InputError` when the key is null or does not tell them apart."""
-    _check_columns(rows, key)
-    frame = rows.lazy().collect().sort(key)
+    given = lazily(rows)
+    _check_columns(given, key)
+    frame = given.collect().sort(key)
     _refuse_ties(frame, key)
     return frame
 
 
-def _check_columns(rows: Rows, needed: Sequence[str]) -> None:
-    present = rows.lazy().collect_schema().names()
+def _check_columns(rows: pl.LazyFrame, needed: Sequence[str]) -> None:
+    present = rows.collect_schema().names()
     for name in needed:
         if name not in present:
             raise unknown("column", name, present, code="column-unknown")
@@ -257,8 +262,9 @@ def _refuse_ties(frame: pl.DataFrame, key: Sequence[str]) -> None:
 
 def matrix(model: Model, frame: Rows) -> NDArray[np.float64]:
     """The frame as the model was trained: its features in order, categories as codes, missing as NaN."""
-    _check_columns(frame, model.features)
-    return values_of(frame.lazy().select(model.features).collect(), model.features, model.categories)
+    given = lazily(frame)
+    _check_columns(given, model.features)
+    return values_of(given.select(model.features).collect(), model.features, model.categories)
 
 
 def values_of(frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:

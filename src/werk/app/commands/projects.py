@@ -26,6 +26,8 @@ IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n.env*\n!.env.example\n"
 
 
 OWN = "tabular"  # the template of one's own data
+# A variant holds the files that differ; all others are those of the template it varies.
+VARIANTS = {"flights-pandas": "flights"}
 
 
 def init(name: str, template: str | None, data: Path | None, outcome: str | None, key: list[str]) -> Answer:
@@ -93,8 +95,11 @@ def create(target: Path, template: str, columns: Columns | None = None) -> None:
     known = sorted(entry.name for entry in shelf.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
     if template not in known:
         raise unknown("template", template, known, code="template-unknown")
-    with _appearing(target) as folder, as_file(shelf / template) as source:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    with _appearing(target) as folder:
+        for layer in (VARIANTS.get(template), template):
+            if layer:
+                with as_file(shelf / layer) as source:
+                    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         _personalise(folder, target.name)
         if columns is not None:
             _describe(folder, columns)
