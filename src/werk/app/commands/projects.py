@@ -26,6 +26,8 @@ IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n.env*\n!.env.example\n"
 
 
 OWN = "tabular"  # the template of one's own data
+# A variant holds the files that differ; all others are those of the template it varies.
+VARIANTS = {"flights-pandas": "flights"}
 
 
 def init(name: str, template: str | None, data: Path | None, outcome: str | None, key: list[str]) -> Answer:
@@ -65,7 +67,7 @@ def _landing(target: Path, columns: Columns) -> str:
 
 def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
     if columns is None:
-        return [f"  next: cd {name}, read README.md, then: werk ingest raw.airlines data/airlines.parquet"]
+        return [f"  next: cd {name}, read README.md, then: {_first_command(target)}"]
     made = "a key made of what each row says" if columns.made_key else f"the key {', '.join(columns.key)}"
     features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories; {made}"
     nobody = columns.rows - columns.known
@@ -79,6 +81,12 @@ def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
     return [features, *unknown_yet, *left_out, *nearly, then]
 
 
+def _first_command(target: Path) -> str:
+    """The first of the project's README."""
+    lines = (target / "README.md").read_text(encoding="utf-8").splitlines()
+    return next((line for line in lines if line.startswith("werk ")), "werk run training")
+
+
 def create(target: Path, template: str, columns: Columns | None = None) -> None:
     check_name("project", target.name)
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
@@ -87,8 +95,11 @@ def create(target: Path, template: str, columns: Columns | None = None) -> None:
     known = sorted(entry.name for entry in shelf.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
     if template not in known:
         raise unknown("template", template, known, code="template-unknown")
-    with _appearing(target) as folder, as_file(shelf / template) as source:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    with _appearing(target) as folder:
+        for layer in (VARIANTS.get(template), template):
+            if layer:
+                with as_file(shelf / layer) as source:
+                    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         _personalise(folder, target.name)
         if columns is not None:
             _describe(folder, columns)
