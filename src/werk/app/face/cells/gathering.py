@@ -17,8 +17,8 @@ from werk.app.face.cells.sittings import Sitting, source_lines
 from werk.app.face.cells.statements import Definition, Statement, bound, statements, uses
 from werk.core.errors import InputError
 from werk.workflow import Pipeline
-from werk.workflow.frames import frame_kind
 from werk.workflow.step import Step
+from werk.workflow.types import frame_kind
 
 LONGEST = 20_000
 _MAGIC = "get_ipython"
