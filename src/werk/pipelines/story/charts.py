@@ -93,18 +93,20 @@ def months(of: Sequence[Month], outcome: str, measure: Measure, retrains: Sequen
     parts += [part for retrain in retrains for part in _retrained(of, centre, step, retrain)]
     counted = measure.outcomes.format(outcome=outcome)
     heads = (words(4, 16, counted, "head", "start"), words(4, 190, f"{measure.name}, close-up", "head", "start"))
-    return svg(_spoken(of, counted, measure, retrains), 382, *heads, *_legend(of), *parts)
+    return svg(_spoken(of, counted, measure, retrains), 382, *heads, *_legend(of, 7 * (len(measure.name) - 3)), *parts)
 
 
 def _by(month: Month) -> str:
     return f"by {month.model}" if month.model else ""
 
 
-def _legend(of: Sequence[Month]) -> list[Html]:
-    """Beside the head, so that no name lies on a line."""
+def _legend(of: Sequence[Month], right: int) -> list[Html]:
+    """Beside the head, which may be longer than AUC is, so that no name lies on a line."""
     first = any(month.auc is not None for month in of)
     again = any(later.auc is not None for month in of for later in month.again)
-    names = [("champion", "judged first, in production", 120)] * first + [("again", "again, after the fact", 345)] * again
+    names = [("champion", "judged first, in production", 120 + right)] * first + [
+        ("again", "again, after the fact", 345 + right)
+    ] * again
     return [
         part for class_, name, x in names for part in (_dot(x, 186, class_), words(x + 12, 190, name, f"key {class_}", "start"))
     ]

@@ -37,7 +37,5 @@ AUC = Measure("AUC", "auc", "share {outcome}")
 MEASURES = {
     "binary": AUC,
     "regression": Measure("mean error", "mae", "{outcome} on average", less_is_better=True),
-    "multiclass": Measure(
-        "right answers", "accuracy", "{outcome}: share of the class that was commonest at acceptance", percent=True
-    ),
+    "multiclass": Measure("right answers", "accuracy", "{outcome}: share of the usual class", percent=True),
 }
