@@ -208,7 +208,7 @@ def test_a_cell_that_is_edited_has_another_code_hash_and_what_did_not_change_is_
             "cells-stale",
             "'times'",
         ),
-        ("rows = list(range(10_000))", "sum(rows)", "cells-unkept", "'rows', a list of"),
+        ("rows = list(range(10_000))", "sum(rows)", "cells-unkept", "'rows', a list"),
     ],
     ids=lambda part: part if isinstance(part, str) and "cells-" not in part and "\n" not in part else None,
 )
