@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from typer.completion import completion_init
+from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_group

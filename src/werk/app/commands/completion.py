@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typer.completion import get_completion_script
+from typer.completion import get_completion_script  # type: ignore[attr-defined]  # typer's own
 
 from werk.app.answers import Answer
 from werk.core.errors import InputError
