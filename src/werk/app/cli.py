@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_group
@@ -54,6 +55,7 @@ def entry() -> None:
 def main() -> None:
     """Run the command line; every expected failure is one sentence, a next step and an exit code."""
     as_json = "--json" in sys.argv
+    completion_init()  # a shell may ask what can stand at the cursor: see `werk completion`
     _end_as_by_ctrl_c()
     try:
         code = commands()(standalone_mode=False)
@@ -544,6 +546,12 @@ def help_on(
     """Explain an error code, a command or a topic, offline. Of a code: what it means, why it exists, whose move it is, what is
     next. Example: `werk help table-unknown`."""
     _do("help.help_on", json, word=" ".join(word) if word else None)
+
+
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print the script that completes commands and options on Tab. In bash: `source <(werk completion bash)`."""
+    _do("completion.completion", False, shell=shell)
 
 
 @actor.command("add")
