@@ -82,8 +82,11 @@ def _printed(root: Path, run: str) -> Printed:
 
 def _of(printed: Mapping[int, str], step: str, attempt: int | None) -> str:
     if attempt is not None and attempt not in printed:
-        said = f"The step '{step}' printed nothing in attempt {attempt}."
-        raise InputError(said, code="attempt-unknown", hint=f"It printed in attempt: {', '.join(map(str, printed)) or 'none'}.")
+        raise InputError(
+            f"The step '{step}' printed nothing in attempt {attempt}.",
+            code="attempt-unknown",
+            hint=f"It printed in: {', '.join(map(str, printed)) or 'none'}.",
+        )
     chosen = attempt if attempt is not None else max(printed, default=None)
     return "" if chosen is None else printed[chosen].rstrip("\n")
 
