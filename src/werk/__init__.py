@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from werk.app.face import open
     from werk.features import Features, FeatureView, Window
-    from werk.models import Model, Report, fit_lightgbm, fit_logistic, fit_per_key
+    from werk.models import Model, Report, fit_lightgbm, fit_linear, fit_logistic, fit_per_key
     from werk.pipelines import steps
     from werk.registry import Gate
     from werk.workflow import StepContext, pipeline, step
+    from werk.workflow.frames import as_frame
 
 __all__ = [
     "FeatureView",
@@ -25,7 +26,9 @@ __all__ = [
     "Report",
     "StepContext",
     "Window",
+    "as_frame",
     "fit_lightgbm",
+    "fit_linear",
     "fit_logistic",
     "fit_per_key",
     "open",
@@ -42,7 +45,9 @@ _HOME = {
     "Report": "werk.models",
     "StepContext": "werk.workflow",
     "Window": "werk.features",
+    "as_frame": "werk.workflow.frames",
     "fit_lightgbm": "werk.models",
+    "fit_linear": "werk.models",
     "fit_logistic": "werk.models",
     "fit_per_key": "werk.models",
     "open": "werk.app.face",

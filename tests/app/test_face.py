@@ -91,7 +91,7 @@ def test_what_is_listed_is_what_the_command_lists(w: Project, words: tuple[str, 
     assert isinstance(rows, Listing)
     assert list(rows) == json.loads(command(w.root, *words, "--json"))
     assert f"{rows!r}\n" == command(w.root, *words)
-    assert rows.to_pandas().equals(rows.to_polars().to_pandas())
+    assert rows.to_pandas().to_dict("records") == rows.to_polars().to_dicts()
     assert rows.to_arrow().num_rows == len(rows)
 
 

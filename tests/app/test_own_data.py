@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -12,11 +13,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from werk.app.commands.columns import Columns, as_code, columns_of
 from werk.app.commands.predict import numbers
 from werk.app.commands.projects import init
+from werk.app.own.columns import Columns, columns_of
+from werk.app.own.files import as_code
 from werk.core.errors import InputError, WerkError
-from werk.data import load_contract
+from werk.data import load_contract, read_file
+from werk.data.contracts import conform
+from werk.governance import load_plan
 from werk.models import Model
 
 ROWS = 60
@@ -68,7 +72,7 @@ def test_odd_names_come_through_python_and_yaml_as_they_are(made: Callable[..., 
 
 
 def test_the_ranges_seen_are_put_to_be_judged_and_are_no_rules(made: Callable[..., Path]) -> None:
-    file = made({"hot\a air\n[K]": [300.5, float("nan"), float("inf"), None] * 15}) / "contracts" / "raw.rows.yaml"
+    file = made({"hot\a air\n[K]": [300.5, float("nan"), float("inf"), None, 300.5] * 12}) / "contracts" / "raw.rows.yaml"
     assert "#   hot air [K]: 300.5 to 300.5\n" in file.read_text(encoding="utf-8")
     rules = {rule.name: rule.severity for rule in load_contract(file).rules}
     assert rules == {
@@ -104,8 +108,8 @@ def test_what_teaches_nothing_is_left_out_and_named(tmp_path: Path) -> None:
         "nothing": pl.Series([None] * ROWS, dtype=pl.Float64),
         "day": [date(2026, 1, 1)] * ROWS,
         "parts": [[1, 2]] * ROWS,
-        "kind": ["a", None] * 30,
-        "flag": [True, False] * 30,
+        "kind": ["a", None, None] * 20,
+        "flag": [True, False, False] * 20,
     }
     frame = pl.concat([pl.DataFrame({**BASE, **more})] * 2).with_columns(id=pl.int_range(pl.len()))
     frame = frame.with_columns(serial=pl.format("s{}", "id"))
@@ -151,13 +155,14 @@ def test_a_csv_to_be_scored_has_numbers_where_the_model_takes_them() -> None:
         ({}, "hott", ["id"], "column-unknown", "Did you mean 'hot'?"),
         ({}, "size", ["id"], "target-not-binary", "1 and 0"),
         ({"yes": ["yes", "no"] * 30}, "yes", ["id"], "target-not-binary", "no, yes"),
-        ({"one": [1] * ROWS}, "one", ["id"], "target-not-binary", "is 1,"),
-        ({"none": [None] * ROWS}, "none", ["id"], "target-not-binary", "is empty"),
+        ({"one": [1] * ROWS}, "one", ["id"], "target-constant", "always 1"),
+        ({"none": [None] * ROWS}, "none", ["id"], "target-empty", "is empty"),
         ({"many": [[0, 1]] * ROWS}, "many", ["id"], "target-not-binary", "not 1 and 0"),
-        ({}, "hot", [], "key-unnamed", "It could be: id."),
+        ({"score": list(range(ROWS))}, "hot", ["score"], "key-reserved", "Rename it"),
         ({}, "hot", ["di"], "column-unknown", "Did you mean 'id'?"),
         ({}, "hot", ["hot"], "key-tie", "It could be: id."),
-        ({"day": [None, *range(1, ROWS)]}, "hot", ["day"], "key-tie", "None"),
+        ({"day": [None, *range(1, ROWS)]}, "hot", ["day"], "key-tie", "1 of 60 rows, first (None,)"),
+        ({"pump": [at // 2 for at in range(ROWS)]}, "hot", ["pump"], "key-tie", "60 of 60 rows, first (0,)"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(
@@ -221,10 +226,74 @@ def test_what_became_known_with_the_outcome_is_pointed_at(tmp_path: Path) -> Non
         }
     )
     frame.write_parquet(tmp_path / "rows.parquet")
-    assert columns_of(tmp_path / "rows.parquet", "failed", ["id"]).telling == ("fault_code", "alarm", "repair_s")
+    found = columns_of(tmp_path / "rows.parquet", "failed", ["id"])
+    assert found.features == ("good", "rare", "line")
+    assert found.left_out == (
+        "fault_code (tells the outcome: where it is F1 (50 rows), the outcome is always 1)",
+        "alarm (tells the outcome: where it is True (50 rows), the outcome is always 1)",
+        "repair_s (known only afterwards, by its name: 'repair')",
+    )
+    frame.rename({"repair_s": "seconds"}).write_parquet(tmp_path / "rows.parquet")
+    assert "seconds (tells the outcome alone: AUC 1.000)" in columns_of(tmp_path / "rows.parquet", "failed", ["id"]).left_out
+
+
+def test_a_flag_among_flags_that_tell_the_outcome_goes_with_them(tmp_path: Path) -> None:
+    """As the failure modes of a machine: the last one hardly ever came with a failure, and is one of them all the same."""
+    rows = range(1000)
+    modes = {name: [at % 40 == start for at in rows] for name, start in (("TWF", 0), ("HDF", 7))}
+    failed = [any(flags) for flags in zip(*modes.values(), strict=True)]
+    early = {"door": [at % 10 == 3 for at in rows], "size": [at % 97 / 3 for at in rows]}
+    odd = {"RNF": [at % 100 == 51 for at in rows]}
+    pl.DataFrame({"id": rows, **early, "failed": failed, **modes, **odd}).write_parquet(tmp_path / "rows.parquet")
+    found = columns_of(tmp_path / "rows.parquet", "failed", [])
+    assert (found.key, found.features) == (("id",), ("door", "size"))
+    assert found.left_out[-1] == "RNF (stands with TWF, HDF, which tell the outcome)"
+
+
+def test_what_counts_the_rows_is_no_feature(tmp_path: Path) -> None:
+    more = {"position": [3 * at for at in range(ROWS)], "customer_id": [at * 37 % 601 for at in range(ROWS)]}
+    found = columns_of(written(tmp_path / "rows.parquet", {**more, "watt": [at * 7 % 61 for at in range(ROWS)]}), "hot", ["id"])
+    assert found.features == ("size", "watt")
+    assert [why.partition(" (")[2] for why in found.left_out] == ["a number that counts the rows)"] * 2
+
+
+def test_rows_without_a_key_get_one_of_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = pl.DataFrame({"hot": [0, 1] * 30, "size": [1.5, 2.5, 2.5] * 20, "kind": ["a", "b", None] * 20})
+    frame.write_csv("rows.csv")
+    said = init("mine", None, Path("rows.csv"), "hot", []).text
+    assert "a key made of what each row says" in said
+    contract = load_contract(Path("mine/contracts/raw.rows.yaml"))
+    landed = conform(contract, read_file(Path("rows.csv"))[0])
+    assert landed.select("row_content", "row_copy").is_unique().all()
+    assert landed["row_content"].n_unique() == 3
+    later = conform(contract, frame.select("kind", "size").reverse().head(3))
+    assert later["hot"].to_list() == [None] * 3
+    assert set(later["row_content"]) == set(landed["row_content"])
+    assert later["row_copy"].to_list() == [1, 1, 1]
 
 
 def test_a_feature_that_is_never_there_with_both_outcomes_breaks_nothing(tmp_path: Path) -> None:
     half = [at / 7 if at % 2 else None for at in range(ROWS)]
     found = columns_of(written(tmp_path / "rows.parquet", {"after": half}), "hot", ["id"])
-    assert "after" in found.telling
+    assert found.features == ("size",)
+    assert found.left_out == ("after (tells the outcome alone: AUC 1.000)",)
+
+
+def test_a_plan_that_nobody_has_read_registers_nothing(made: Callable[..., Path]) -> None:
+    plan = made({}) / "plan.toml"
+    with pytest.raises(
+        InputError, match="nobody has checked yet: goal, owner, risk_class, success_metric, affected_people"
+    ) as said:
+        load_plan(plan)
+    assert said.value.code == "plan-unchecked"
+    plan.write_text(plan.read_text().replace(" # check this", "", 4))
+    with pytest.raises(InputError, match="nobody has checked yet: affected_people"):
+        load_plan(plan)
+    plan.write_text(plan.read_text().replace(" # check this", ""))
+    assert load_plan(plan).risk_class == "minimal"
+
+
+def test_a_plan_about_people_is_of_high_risk_until_somebody_says_otherwise(made: Callable[..., Path]) -> None:
+    plan = tomllib.loads((made({"AGE": [at % 50 for at in range(ROWS)]}) / "plan.toml").read_text())
+    assert (plan["risk_class"], plan["affected_people"]) == ("high", "The people that the rows speak of: AGE.")

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "src" / "werk" / "templates" / "flights"
+TEMPLATES = ROOT / "src" / "werk" / "templates"
+TEMPLATE = TEMPLATES / "flights"
+# Those that bring their data and whose README is the whole way; `flights` has a page, `tabular` is made of a file.
+OTHERS = sorted(path.parent for path in TEMPLATES.glob("*/README.md") if path.parent.name not in ("flights", "tabular"))
 FIRST = ROOT / "docs" / "first_model.md"
 OWN = ROOT / "docs" / "own_data.md"
 PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "src" / "werk" / "templates").glob("*/README.md")),
-    ROOT / "examples" / "toy_plugin" / "README.md",
+    *sorted(TEMPLATES.glob("*/README.md")),
+    *(ROOT / "examples" / name / "README.md" for name in ("own_case", "toy_plugin")),
 )
 SHELL = ("sh", "")
 LANGUAGES = (*SHELL, "text", "python", "py", "toml", "yaml", "json", "diff")  # `py` is a signature, made from the code

@@ -11,10 +11,24 @@ from pathlib import Path
 
 import pytest
 import yaml
-from doc_blocks import FIRST, LANGUAGES, OWN, PAGES, ROOT, TEMPLATE, Block, blocks_of, missing_line, reason_is_listed, runs
+from doc_blocks import (
+    FIRST,
+    LANGUAGES,
+    OTHERS,
+    OWN,
+    PAGES,
+    ROOT,
+    TEMPLATE,
+    Block,
+    blocks_of,
+    missing_line,
+    reason_is_listed,
+    runs,
+)
 from doc_page import run_page
 from doc_shell import Shell
 
+from werk.app.commands.projects import create
 from werk.app.settings import PORTS, load_settings
 from werk.core.plugins import build
 from werk.data import load_contract
@@ -25,8 +39,8 @@ from werk.registry import Gate
 from werk.workflow.triggers import Trigger
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-# The shared project is made by running the first, the second makes one of its own, the third runs in a project.
-ELSEWHERE = (FIRST, OWN, TEMPLATE / "README.md")
+# The shared project is made by running the first, the second makes one of its own, a template's README runs in a project of it.
+ELSEWHERE = (FIRST, OWN, TEMPLATE / "README.md", *(template / "README.md" for template in OTHERS))
 RUN = [page for page in PAGES if page not in ELSEWHERE and any(runs(b) for b in blocks_of(page))]
 named = [block for block in BLOCKS if block.language in ("toml", "yaml", "json") and not block.reason]
 
@@ -55,6 +69,15 @@ def test_the_templates_readme_runs_in_the_project_it_is_copied_to(unapproved: Pa
     readme = unapproved / "README.md"
     assert "approve my-case:1" in readme.read_text(encoding="utf-8")
     run_page(readme, opened(unapproved))
+
+
+@pytest.mark.parametrize("template", OTHERS, ids=lambda path: path.name)
+def test_the_readme_of_a_template_is_the_whole_way(template: Path, tmp_path: Path, opened: Callable[[Path], Shell]) -> None:
+    project = tmp_path / "my-case"
+    create(project, template.name)
+    shell = opened(project)
+    run_page(project / "README.md", shell)
+    assert "my-case:1 is champion" in shell.run("werk status")
 
 
 def test_the_page_of_your_own_data_runs_where_nothing_is(tmp_path: Path, opened: Callable[[Path], Shell]) -> None:

@@ -195,11 +195,11 @@ def test_a_wrong_declaration_is_named(tmp_path: Path, kind: str, text: str, said
 def test_regression_and_classes_have_their_own_metrics() -> None:
     frame = rows().with_columns(y=pl.col("a") * 2)
     report = models.evaluate(P, fit(frame, objective="regression"), frame)
-    assert set(report.metrics) == {"mae", "rmse", "r2"}
+    assert set(report.metrics) == {"mae", "rmse", "r2", "mape", "baseline_mae", "baseline_rmse"}
     assert report.base_rate is None
     many = rows().with_columns(y=(pl.col("a") > -0.5).cast(pl.Int8) + (pl.col("a") > 0.5).cast(pl.Int8))
     report = models.evaluate(P, fit(many, objective="multiclass", num_class=3), many)
-    assert set(report.metrics) == {"log_loss", "accuracy"}
+    assert set(report.metrics) == {"log_loss", "accuracy", "macro_f1", "auc", "ece", "baseline_accuracy"}
     assert float(str(report.metrics["accuracy"]["value"])) > 0.9
 
 

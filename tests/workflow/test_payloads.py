@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import pandas
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -144,17 +143,6 @@ def test_numpy_gets_one_exact_type(stores: Platform) -> None:
 def test_a_lossy_conversion_names_the_column(stores: Platform, frame: pl.DataFrame, annotation: object, column: str) -> None:
     with pytest.raises(InputError, match=f"column '{column}'"):
         through(stores, frame, annotation)
-
-
-def test_pandas_frames_come_and_go_unless_something_would_be_lost(stores: Platform) -> None:
-    frame = pandas.DataFrame({"a": [1, 2], "t": ["x", "y"], "f": [0.5, float("nan")]})
-    assert through(stores, frame, pandas.DataFrame).equals(frame)
-    with pytest.raises(InputError, match="column 'bad'"):
-        through(stores, pl.DataFrame({"bad": [1, None]}), pandas.DataFrame)
-    with pytest.raises(InputError, match="column 'when'"):
-        through(stores, frame.set_index(pandas.Index([5, 6], name="when")))
-    with pytest.raises(InputError, match="column 'mixed'"):
-        through(stores, pandas.DataFrame({"mixed": [1, "a"]}))
 
 
 def test_arrays_keep_shape_type_and_values(stores: Platform) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_group
@@ -54,6 +55,7 @@ def entry() -> None:
 def main() -> None:
     """Run the command line; every expected failure is one sentence, a next step and an exit code."""
     as_json = "--json" in sys.argv
+    completion_init()  # a shell may ask what can stand at the cursor: see `werk completion`
     _end_as_by_ctrl_c()
     try:
         code = commands()(standalone_mode=False)
@@ -149,12 +151,13 @@ def init(
     ] = None,
     target: Annotated[str | None, typer.Option("--target", help="The column of --from to predict: 1 or 0.")] = None,
     key: Annotated[
-        list[str] | None, typer.Option("--key", help="The column that tells rows apart; again for more than one.")
+        list[str] | None,
+        typer.Option("--key", help="The column that tells rows apart, again for more than one. [default: one named so, or made]"),
     ] = None,
     json: Json = False,
 ) -> None:
     """Create a use case, from a template or from a file of yours. Its files are yours to edit. Example: `werk init pumps --from
-    pumps.csv --target failed --key pump`."""
+    pumps.csv --target failed`."""
     _do("projects.init", json, name=name, template=template, data=data, outcome=target, key=key or [])
 
 
@@ -162,13 +165,16 @@ def init(
 def ingest(
     table: Annotated[str, typer.Argument(help="zone.table, e.g. raw.flights.")],
     source: Annotated[Path, typer.Argument(help="A Parquet, CSV or JSON-lines file.")],
+    contract: Annotated[
+        str | None, typer.Option("--contract", metavar="TABLE", help="Hold the rows to the contract of another table.")
+    ] = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Land a file as a table version, checked by its contract. The contract is contracts/TABLE.yaml; rows that break a required
     rule go to TABLE_quarantine. Example: `werk ingest raw.flights data/flights.parquet`."""
-    _do("tables.ingest", json, table=table, source=source, project=project, profile=profile)
+    _do("tables.ingest", json, table=table, source=source, like=contract, project=project, profile=profile)
 
 
 @app.command()
@@ -206,13 +212,25 @@ def run(
     pipeline: Annotated[str, typer.Argument(help="A pipeline of this project.")],
     param: Params = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run every step, whatever the cache holds.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Leave the terminal to a debugger: what steps print is not kept.")
+    ] = False,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Run a pipeline; no finished step is ever lost. Prints the run id; a killed or failed run goes on with `werk resume`.
     Example: `werk run training -p through=2013-06 -p params.rounds=40`."""
-    _do("runs.run", json, pipeline=pipeline, given=param or [], fresh=fresh, project=project, profile=profile)
+    _do(
+        "runs.run",
+        json,
+        pipeline=pipeline,
+        given=param or [],
+        fresh=fresh,
+        in_process=in_process,
+        project=project,
+        profile=profile,
+    )
 
 
 @app.command()
@@ -252,6 +270,7 @@ def show(
 
 
 @app.command()
+<<<<<<< HEAD
 def debug(
     run: RunId,
     step: Annotated[str | None, typer.Argument(help="One of its steps (default: the one that failed).")] = None,
@@ -273,6 +292,23 @@ def debug(
 def logs(run: RunId, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
     """Show what each step of a run did. State, attempts, seconds, memory; of a failure your own traceback."""
     _do("show.logs", json, run=run, project=project, profile=profile)
+=======
+def logs(
+    run: RunId,
+    step: Annotated[str | None, typer.Argument(help="Only what this step printed, in its last attempt.")] = None,
+    attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="Of a step: another attempt.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Show what each step of a run did and printed. State, attempts, seconds, memory; of a failure your own traceback.
+    Example: `werk logs RUN training`."""
+    if follow:
+        _do("logs.follow", json, run=run, step=step, project=project, profile=profile)
+    else:
+        _do("logs.logs", json, run=run, step=step, attempt=attempt, project=project, profile=profile)
+>>>>>>> main
 
 
 @app.command()
@@ -524,6 +560,22 @@ def upgrade(project: ProjectDir = None, profile: Profile = None, json: Json = Fa
 def doctor(project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
     """Check machine and stores, and say what is unproven. Exit code 1 when something is broken."""
     _do("doctor.doctor", json, project=project, profile=profile)
+
+
+@app.command("help")
+def help_on(
+    word: Annotated[list[str] | None, typer.Argument(help="An error code, a command or a topic such as journal.")] = None,
+    json: Json = False,
+) -> None:
+    """Explain an error code, a command or a topic, offline. Of a code: what it means, why it exists, whose move it is, what is
+    next. Example: `werk help table-unknown`."""
+    _do("help.help_on", json, word=" ".join(word) if word else None)
+
+
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print the script that completes commands and options on Tab. In bash: `source <(werk completion bash)`."""
+    _do("completion.completion", False, shell=shell)
 
 
 @actor.command("add")

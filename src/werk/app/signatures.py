@@ -15,14 +15,22 @@ from werk.pipelines import steps
 from werk.workflow import Step
 
 # In the order a use case meets them; `werk.steps` are all its steps, in the order of their file.
-STEPS_AND_PIPELINES = ("werk.step", "werk.pipeline", "werk.StepContext", "werk.data.Pinned")
-MODELS = ("werk.fit_lightgbm", "werk.fit_logistic", "werk.fit_per_key", "werk.Model", "werk.Report", "werk.Gate")
+STEPS_AND_PIPELINES = ("werk.step", "werk.pipeline", "werk.as_frame", "werk.StepContext", "werk.data.Pinned")
+MODELS = (
+    "werk.fit_lightgbm",
+    "werk.fit_linear",
+    "werk.fit_logistic",
+    "werk.fit_per_key",
+    "werk.Model",
+    "werk.Report",
+    "werk.Gate",
+)
 FEATURES = ("werk.FeatureView", "werk.Window", "werk.Features", "werk.Features.join")
 NOTEBOOK = ("werk.open", *(f"werk.app.face.{of}" for of in ("Project", "table.Table", "run.Run", "run.StepOfRun", "model.Model")))
 LEAKS = ("werk.features.leak.leak_check", "werk.features.leak.Known")
 # How an author knows a type that has a short name inside werk.
 _SPOKEN = {
-    "Rows": "pl.DataFrame | pl.LazyFrame",
+    "Rows": "Frame",
     "Frames": "Mapping[str, pl.DataFrame]",
     "Build": "Callable[[Mapping[str, pl.DataFrame], datetime], pl.DataFrame]",
     "Entry": "Mapping[str, JSON]",

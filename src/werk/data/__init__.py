@@ -1,5 +1,6 @@
 """Tables, contracts and what lands in them."""
 
+from werk.data.content_key import CONTENT_KEY, with_content_key
 from werk.data.contents import Checked, Which, audit, tampered
 from werk.data.contracts import Contract, Rule, load_contract, misfit
 from werk.data.facts import PROJECTIONS
@@ -11,6 +12,7 @@ from werk.data.tables import Pinned, latest, pins, quarantines, scan, set_back, 
 from werk.data.versions import known
 
 __all__ = [
+    "CONTENT_KEY",
     "PREDICTIONS",
     "PROJECTIONS",
     "Check",
@@ -36,5 +38,6 @@ __all__ = [
     "sql",
     "standing",
     "tampered",
+    "with_content_key",
     "write",
 ]

@@ -14,6 +14,7 @@ import yaml
 
 from werk.core.canonical import sha256_hex
 from werk.core.errors import InputError, unknown
+from werk.data.content_key import CONTENT_KEY, with_content_key
 
 Severity = Literal["required", "warning"]
 RuleKind = Literal["not_null", "unique", "range", "allowed", "pattern", "reference", "finite"]
@@ -66,6 +67,8 @@ class Contract:
     rules: tuple[Rule, ...]
     sha256: str
     file: str = field(default="", compare=False)
+    later: tuple[str, ...] = ()  # outcomes, which a delivery may come without
+    content: tuple[str, ...] = ()  # the columns that a row's key is made of, where it has none of its own
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -87,7 +90,7 @@ def load_contract(path: Path) -> Contract:
     _check_standard(tree, path.name)
     schema = tree["schema"][0]
     properties: list[dict[str, Any]] = schema.get("properties") or []
-    zone = next((p["value"] for p in tree.get("customProperties") or [] if p.get("property") == "zone"), "raw")
+    zone = str(_custom(tree).get("zone", "raw"))
     return Contract(
         table=f"{zone}.{schema['name']}",
         version=str(tree["version"]),
@@ -97,7 +100,13 @@ def load_contract(path: Path) -> Contract:
         rules=tuple(_rules(properties, zone, path.name)),
         sha256=sha256_hex(text.replace("\r\n", "\n")),
         file=path.name,
+        later=tuple(p["name"] for p in properties if _custom(p).get("arrivesLater")),
+        content=tuple(_custom(schema).get("contentKey") or ()),
     )
+
+
+def _custom(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.get("property"): one.get("value") for one in entry.get("customProperties") or []}
 
 
 def _check_standard(tree: object, name: str) -> None:
@@ -204,8 +213,10 @@ def _checked(name: str, quality: Mapping[str, Any], file: str) -> Rule:
 
 def conform(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with the contract's types: ISO text becomes UTC times; another type is an `InputError` naming the column."""
+    made = CONTENT_KEY if contract.content else ()
+    frame = frame.with_columns(pl.lit(None).alias(name) for name in contract.later if name not in frame.columns)
     for name in contract.columns:
-        if name not in frame.columns:
+        if name not in frame.columns and name not in made:
             near = difflib.get_close_matches(name, frame.columns, n=1)
             raise InputError(
                 f"{contract.file or contract.table} names the column '{name}', which the data lacks."
@@ -213,7 +224,8 @@ def conform(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
                 code="column-missing",
                 hint=f"The data has: {', '.join(frame.columns[:20])}.",
             )
-    return frame.with_columns(_typed(contract, frame[name]) for name in contract.columns)
+    typed = frame.with_columns(_typed(contract, frame[name]) for name in contract.columns if name not in made)
+    return with_content_key(typed, contract.content) if made else typed
 
 
 def _typed(contract: Contract, series: pl.Series) -> pl.Series:
@@ -224,6 +236,8 @@ def _typed(contract: Contract, series: pl.Series) -> pl.Series:
         return _utc(contract, series)
     if _nothing_in(series):
         return series.cast(_TYPES[wanted][0])
+    if wanted == "string" and isinstance(series.dtype, pl.Categorical | pl.Enum):
+        return series.cast(pl.String)
     if not isinstance(series.dtype, _TYPES[wanted]):
         raise _changed(contract, series, wanted)
     return series

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 import polars as pl
 
 from werk.core.errors import InputError, unknown
 from werk.features.views import FeatureView, Window
+from werk.workflow.frames import from_polars, to_polars
 
 _ROW, _AT, _TIME, _LOOK, _KNOWN = "__row", "__at", "__time", "__look", "__known"
+
+
+F = TypeVar("F")
 
 
 class Tables(Protocol):
@@ -27,22 +31,31 @@ class Features:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
 
-    def join(self, spine: pl.LazyFrame | pl.DataFrame, *views: FeatureView, at: str = "cutoff") -> pl.LazyFrame:
+    @overload
+    def join(self, spine: pl.LazyFrame | pl.DataFrame, *views: FeatureView, at: str = "cutoff") -> pl.LazyFrame: ...
+
+    @overload
+    def join(self, spine: F, *views: FeatureView, at: str = "cutoff") -> F: ...
+
+    def join(self, spine: Any, *views: FeatureView, at: str = "cutoff") -> Any:
         """The spine's rows, as many and in their order, with each view's features as they were known at the row's cutoff.
 
         `at` names the spine's UTC column of cutoffs. An entity that is null has no features. Sums are of integers, so that
         values depend on no order, thread or chunk. `InputError` names an unknown column, a time that is not UTC
-        (`time-not-utc`), or a feature that would overwrite a column (`feature-clash`).
+        (`time-not-utc`), or a feature that would overwrite a column (`feature-clash`). A spine of polars comes back as a
+        `LazyFrame`, one of pandas, Arrow or DuckDB as what it is.
         """
-        _aware(spine.lazy(), at)
-        rows = spine.lazy().collect().with_row_index(_ROW).with_columns(pl.col(at).dt.cast_time_unit("us").alias(_AT))
+        polars = isinstance(spine, pl.LazyFrame | pl.DataFrame)
+        given = to_polars(spine)
+        _aware(given.lazy(), at)
+        rows = given.with_row_index(_ROW).with_columns(pl.col(at).dt.cast_time_unit("us").alias(_AT))
         _refuse_clash(rows, views)
         rows = rows.sort(_AT, maintain_order=True)
         for view in views:
             events = _events(self.tables.scan(view.table), view, rows)
             rows = _newest(rows, events, view) if view.plain else rows
             rows = _windows(rows, events, view)
-        return rows.sort(_ROW).drop(_ROW, _AT).lazy()
+        return from_polars(rows.sort(_ROW).drop(_ROW, _AT), pl.LazyFrame if polars else type(spine))
 
 
 def _events(table: pl.LazyFrame, view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:

@@ -2,10 +2,11 @@
 
 from werk.governance.actors import actor_named, actor_of, assurance_of, enrol, issue_token
 from werk.governance.facts import PROJECTIONS
-from werk.governance.plan import Plan, RiskClass, check_risk, load_plan, record_plan, recorded_plan
+from werk.governance.plan import UNCHECKED, Plan, RiskClass, check_risk, load_plan, record_plan, recorded_plan
 
 __all__ = [
     "PROJECTIONS",
+    "UNCHECKED",
     "Plan",
     "RiskClass",
     "actor_named",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -13,6 +14,8 @@ from werk.core.errors import InputError, Refused, unknown
 from werk.core.journal import NewFact, Reader
 from werk.core.platform import Platform
 
+UNCHECKED = "# check this"  # behind a value that was guessed from data, until a person has judged it
+_GUESSED = re.compile(rf"^\s*(\w+)\s*=.*{UNCHECKED}", re.MULTILINE)
 RiskClass = Literal["minimal", "limited", "high", "unacceptable"]
 
 
@@ -36,14 +39,22 @@ class Plan:
 
 
 def load_plan(path: Path) -> Plan:
-    """The plan in a TOML file; `InputError` names what is missing, misspelt or not text."""
+    """The plan in a TOML file; `InputError` names what is missing, misspelt, not text, or a guess that nobody has checked."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(f"There is no plan at {path}.", code="plan-absent", hint="Write plan.toml: " + _needed()) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
         raise InputError(f"{path.name} is not TOML: {broken}.", code="plan-malformed", hint="Mend it and try again.") from None
-    return _plan(table, path.name)
+    plan = _plan(table, path.name)
+    if guessed := _GUESSED.findall(text):
+        raise InputError(
+            f"Of {path.name} nobody has checked yet: {', '.join(guessed)}.",
+            code="plan-unchecked",
+            hint=f"Read each line, write what is true, and take its '{UNCHECKED}' away.",
+        )
+    return plan
 
 
 def check_risk(plan: Plan) -> None:

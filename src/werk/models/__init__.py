@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from werk.models.compiled import Model, ServedModel, canonical_hash, model_json, restored
     from werk.models.evaluate import Champion, Report, compare, evaluate
     from werk.models.explain import contributions, explain, importance
-    from werk.models.fit import fit_lightgbm, fit_logistic, matrix, model_codec, predict
+    from werk.models.fit import fit_lightgbm, fit_linear, fit_logistic, matrix, model_codec, predict
     from werk.models.metrics import Interval, auc
     from werk.models.package import Package, load_package, package
     from werk.models.per_key import fit_per_key
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate",
     "explain",
     "fit_lightgbm",
+    "fit_linear",
     "fit_logistic",
     "fit_per_key",
     "importance",
@@ -46,7 +47,7 @@ _HOME = {
     "compiled": ("Model", "ServedModel", "canonical_hash", "model_json", "restored"),
     "evaluate": ("Champion", "Report", "compare", "evaluate"),
     "explain": ("contributions", "explain", "importance"),
-    "fit": ("fit_lightgbm", "fit_logistic", "matrix", "model_codec", "predict"),
+    "fit": ("fit_lightgbm", "fit_linear", "fit_logistic", "matrix", "model_codec", "predict"),
     "metrics": ("Interval", "auc"),
     "package": ("Package", "load_package", "package"),
     "per_key": ("fit_per_key",),

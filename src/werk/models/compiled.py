@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ class Model:
 
     - `estimator`: the library's own object; `format` says which adapter stores and runs it.
     - `features`, in the order the estimator takes them; `categories`: the sorted values of each feature that is one.
-    - `task`: the objective it was trained for; `target` and `key`: the columns of outcome and identity.
+    - `task`: the objective it was trained for; `kind` says which of the three tasks that is.
+    - `target` and `key`: the columns of outcome and identity; `classes`: the names of a multiclass model's outcomes.
     """
 
     estimator: object
@@ -32,13 +34,33 @@ class Model:
     key: tuple[str, ...]
     params: Mapping[str, object] = field(default_factory=dict)
     seed: int = 0
+    classes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Literal["binary", "regression", "multiclass"]:
+        """Whatever the trainer calls its objective."""
+        return kind_of(self.task)
+
+
+def kind_of(objective: str) -> Literal["binary", "regression", "multiclass"]:
+    """The task that a trainer's objective serves."""
+    if objective.startswith("multiclass") or objective in ("softmax", "ova", "ovr", "multiclass_ova"):
+        return "multiclass"
+    return "binary" if objective in ("binary", "cross_entropy") else "regression"
+
+
+def answered(form: ModelFormat, model: Model, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One number a row; of a multiclass model a probability for each class, also where two have made the library give one."""
+    found = form.predict(model.estimator, rows)
+    return np.stack([1 - found, found], axis=1) if model.kind == "multiclass" and found.ndim == 1 else found
 
 
 def model_json(model: Model) -> bytes:
     """Everything about a model but its estimator, in canonical bytes."""
     names = ("format", "features", "target", "task", "key", "seed")
     facts: dict[str, object] = {name: getattr(model, name) for name in names}
-    return canonical_json({**facts, "categories": dict(model.categories), "params": dict(model.params)}).encode()
+    classes = {"classes": model.classes} if model.classes else {}
+    return canonical_json({**facts, "categories": dict(model.categories), "params": dict(model.params), **classes}).encode()
 
 
 def restored(described: bytes, estimator: object) -> Model:
@@ -47,14 +69,16 @@ def restored(described: bytes, estimator: object) -> Model:
         facts = json.loads(described)
         facts["categories"] = {name: tuple(values) for name, values in facts["categories"].items()}
         facts["features"], facts["key"] = tuple(facts["features"]), tuple(facts["key"])
+        facts["classes"] = tuple(facts.get("classes", ()))
         return Model(estimator=estimator, **facts)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as damage:
         raise InputError("This model.json is damaged.", code="model-damaged", hint="Package the model again.") from damage
 
 
 def canonical_hash(form: ModelFormat, model: Model) -> str:
-    """What a prediction depends on: the estimator, the features in order, the categories, the target and the task."""
+    """What a prediction depends on: the estimator, the features in order, categories, target, task and classes."""
     parts = [form.digest(model.estimator), model.features, dict(model.categories), model.target, model.task]
+    parts += [model.classes] if model.classes else []
     return f"werk-canon/1:{model.format}:{token_digest(parts)}"
 
 
@@ -75,7 +99,7 @@ class ServedModel:
             codes = {value: float(code) for code, value in enumerate(self.model.categories.get(name, ()))}
             known = codes if name in self.model.categories else None
             values[:, at] = [_number(name, row, known) for row in rows]
-        return self.form.predict(self.model.estimator, values)
+        return answered(self.form, self.model, values)
 
 
 def _number(name: str, row: Mapping[str, object], codes: Mapping[str, float] | None) -> float:

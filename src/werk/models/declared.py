@@ -53,5 +53,13 @@ def number(table: Table, key: str, where: str, default: float | None = None) -> 
     return float(value)
 
 
+def class_of(table: Table, where: str) -> str | None:
+    """The class that an entry speaks of, spelled as the model spells it; None when it names none."""
+    value = table.get("class")
+    if value is not None and not isinstance(value, str | int):
+        raise malformed(f"'{where}' needs text or a whole number as 'class'")
+    return value if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def malformed(what: str) -> InputError:
     return InputError(f"{what}.", code="declared-malformed", hint="The format stands in the docstring of its module.")

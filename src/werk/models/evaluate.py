@@ -19,16 +19,27 @@ from werk.core.platform import Platform
 from werk.core.ports.model_format import Explains, ModelFormat
 from werk.models.behaviour import Holdout, check_behaviour, load_behaviour
 from werk.models.compiled import Model, canonical_hash
+from werk.models.estimates import of_class, residuals
 from werk.models.explain import explain, importance
 from werk.models.fit import Rows, by_key, matrix, predict
 from werk.models.golden import check_golden, load_golden
-from werk.models.metrics import Interval, auc_difference, calibration, checked_labels, losses, mean, metrics
+from werk.models.metrics import (
+    Interval,
+    calibration,
+    checked_labels,
+    confidence,
+    differences,
+    mean,
+    metrics,
+)
+from werk.models.task import numbered
 
 Entry = Mapping[str, JSON]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _EXPLAINED_ROWS = 1000
 _TIMED_ROWS, _TIMED_TIMES = 300, 3
+MEASURE = {"binary": "auc", "multiclass": "accuracy", "regression": "mae"}  # what two models are compared by
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,12 @@ class Report:
     """What `steps.evaluate` found, as the gate reads it: plain JSON all the way down.
 
     A metric is `{value, low, high}` with its 95 % interval, null where the rows cannot tell. Binary models have `auc`, `brier`,
-    `log_loss`, `accuracy` and `ece`.
+    `log_loss`, `accuracy` and `ece`; regressions `mae`, `rmse`, `r2`, `mape` (no outcome may be 0) and of the best constant
+    `baseline_mae`, `baseline_rmse`; multiclass models `accuracy`, `log_loss`, `macro_f1`, `auc` (each class against the others,
+    on average), `ece` of the likeliest class and `baseline_accuracy`, that of the commonest.
+
+    `calibration` says per tenth of what was predicted what came true; of a multiclass model, of the likeliest class. A class is
+    one more of the `slices`, with `precision`, `recall`, `f1` and `auc`.
 
     `slices` and `bias` hold one entry per value of a column. `champion` is null when there was none to compare with, else its
     `version`, `canonical_hash`, `metrics` and `differences` (ours minus its, paired) on the `n` rows that it was not trained
@@ -110,11 +126,11 @@ def evaluate(
         n=len(seen.rows),
         base_rate=mean(seen.labels).value if seen.task == "binary" else None,
         metrics=_as_json(metrics(seen.task, seen.scores, seen.labels)),
-        slices=[entry for column in slices for entry in _slices(seen, column)],
-        calibration=calibration(seen.scores, seen.labels) if seen.task == "binary" else [],
+        slices=[*(entry for column in slices for entry in _slices(seen, column)), *_classes(seen)],
+        calibration=_CALIBRATED[seen.task](seen.scores, seen.labels),
         golden=check_golden(form, model, load_golden(golden)) if golden else [],
         behaviour=check_behaviour(p, model, seen, load_behaviour(behaviour)) if behaviour else [],
-        bias=[entry for column in model.categories for entry in _bias(seen, column)] if seen.task == "binary" else [],
+        bias=[entry for column in model.categories for entry in _bias(seen, column)],
         canonical_hash=canonical_hash(form, model),
         champion=_against(p, champion, seen) if champion else None,
         importance=_shares(p, model, seen.rows),
@@ -123,11 +139,12 @@ def evaluate(
 
 
 def compare(p: Platform, a: Model, b: Model, frame: Rows) -> dict[str, JSON]:
-    """AUC of `a` minus AUC of `b` on the same rows with DeLong's paired interval: `{difference, low, high}`."""
+    """`MEASURE` of `a` minus that of `b` on the same rows, with the paired interval: `{difference, low, high}`."""
     ours, theirs = measured(p, a, frame), measured(p, b, by_key(frame, a.key))
-    if ours.task != "binary" or a.target != b.target or a.key != b.key:
-        raise InputError("Only two binary models of one target and key compare.", code="compare-unlike", hint="Compare reports.")
-    gap = auc_difference(ours.scores, theirs.scores, ours.labels)
+    if (ours.task, a.target, a.key, a.classes) != (theirs.task, b.target, b.key, b.classes):
+        said = "Only two models of one task, target and key, and of the same classes, compare."
+        raise InputError(said, code="compare-unlike", hint="Compare reports.")
+    gap = differences(ours.task, ours.scores, theirs.scores, ours.labels)[MEASURE[ours.task]]
     return {"difference": gap.value, "low": gap.low, "high": gap.high}
 
 
@@ -137,16 +154,22 @@ def measured(p: Platform, model: Model, holdout: Rows) -> Holdout:
     if model.target not in rows.columns:
         raise unknown("column", model.target, rows.columns, code="column-unknown")
     scores = predict(p, model, rows)
-    labels = rows[model.target].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    checked_labels(kind_of(model), scores, labels)
-    return Holdout(rows, kind_of(model), scores, labels, model.target)
+    labels = numbered(rows[model.target], model.kind, model.classes)
+    checked_labels(model.kind, scores, labels, rows[model.target].cast(pl.String).to_numpy() if model.classes else None)
+    return Holdout(rows, model.kind, scores, labels, model.target, model.classes)
 
 
-def kind_of(model: Model) -> str:
-    """`binary`, `multiclass` or `regression`, whatever the trainer calls its objective."""
-    if model.task.startswith("multiclass") or model.task == "softmax":
-        return "multiclass"
-    return "binary" if model.task in ("binary", "cross_entropy") else "regression"
+_CALIBRATED = {"binary": calibration, "multiclass": confidence, "regression": residuals}
+
+
+def _classes(seen: Holdout) -> list[Entry]:
+    """Of a multiclass model how well each class is told from all the others."""
+    out = list[Entry]()
+    for at, name in enumerate(seen.classes):
+        told = _as_json({of: metric for of, metric in of_class(seen.scores, seen.labels, at).items() if metric.value is not None})
+        about: Entry = {"name": f"{seen.target}={name} (class)", "column": seen.target, "value": name}
+        out.append({**about, "n": int((seen.labels == at).sum()), "metrics": told})
+    return out
 
 
 def _slices(seen: Holdout, column: str) -> list[Entry]:
@@ -167,6 +190,25 @@ def _slice(seen: Holdout, column: str, value: str | None, here: np.ndarray[Any, 
 
 
 def _bias(seen: Holdout, column: str) -> list[Entry]:
+    """Per value how its rows fare, and the gap to all other rows, in the words of the task."""
+    if seen.task == "binary":
+        return _called(seen, column)
+    if seen.task == "regression":
+        parts = {"error": seen.scores - seen.labels, "absolute_error": np.abs(seen.scores - seen.labels)}
+        parts |= {"observed": seen.labels, "mean_score": seen.scores}
+    else:
+        parts = {"accuracy": (seen.scores.argmax(axis=1) == seen.labels).astype(np.float64)}
+    out = list[Entry]()
+    for value, here in _groups(seen, column):
+        told: dict[str, JSON] = {"name": f"{column}={'null' if value is None else value}", "column": column, "value": value}
+        told |= {"n": int(here.sum()), **{name: float(of[here].mean()) for name, of in parts.items()}}
+        gaps = {} if here.all() else {name: float(of[here].mean() - of[~here].mean()) for name, of in parts.items()}
+        told |= {f"{name}_difference": gaps[name] for name in ("error", "absolute_error", "accuracy") if name in gaps}
+        out.append(told)
+    return out
+
+
+def _called(seen: Holdout, column: str) -> list[Entry]:
     """Per value: the share called positive (from 0.5), what came true, and the gap to the share among all other rows."""
     called, out = seen.scores >= 0.5, list[Entry]()
     for value, here in _groups(seen, column):
@@ -235,7 +277,8 @@ def _kept(champion: Champion, part: Holdout) -> pl.DataFrame | None:
     keys = part.rows.select(*model.key, pl.col(model.target).alias("_now"))
     own = own.cast({name: keys.schema[name] for name in model.key}, strict=False)
     found = keys.join(own, on=model.key, how="inner", maintain_order="left")
-    found = found.filter(pl.col("_now").cast(pl.Float64) == pl.col(model.target).cast(pl.Float64)).drop("_now")
+    now, then = (numbered(found[name], model.kind, model.classes) for name in ("_now", model.target))
+    found = found.filter(pl.Series(now == then)).drop("_now")
     return found if found.height else None
 
 
@@ -262,8 +305,11 @@ def _among(rows: pl.DataFrame, keys: pl.DataFrame) -> Flags:
 
 
 def _unlike(champion: Champion, seen: Holdout) -> str | None:
-    ours, theirs = (seen.task, seen.target), (kind_of(champion.model), champion.model.target)
-    return None if ours == theirs else f"{champion.version} answers another question ({theirs[0]} '{theirs[1]}')."
+    ours, theirs = (seen.task, seen.target), (champion.model.kind, champion.model.target)
+    if ours != theirs:
+        return f"{champion.version} answers another question ({theirs[0]} '{theirs[1]}')."
+    known = champion.model.classes
+    return None if seen.classes == known else f"{champion.version} knows other classes ({', '.join(known)})."
 
 
 def _part(seen: Holdout, where: Flags) -> Holdout:
@@ -276,18 +322,13 @@ def _compared(p: Platform, champion: Model, seen: Holdout, asked: pl.DataFrame) 
     if theirs.shape != seen.scores.shape:
         raise InputError("it knows other classes.", code="compare-unlike", hint="Compare models of one task.")
     told = metrics(seen.task, theirs, seen.labels)
-    return {"metrics": {**_as_json(told)}, "differences": {**_as_json(_differences(seen, theirs))}}
-
-
-def _differences(seen: Holdout, theirs: np.ndarray[Any, Any]) -> dict[str, Interval]:
-    ours, other = losses(seen.task, seen.scores, seen.labels), losses(seen.task, theirs, seen.labels)
-    gaps = {name: mean(ours[name] - other[name]) for name in ours}
-    return {"auc": auc_difference(seen.scores, theirs, seen.labels), **gaps} if seen.task == "binary" else gaps
+    gaps = differences(seen.task, seen.scores, theirs, seen.labels)
+    return {"metrics": {**_as_json(told)}, "differences": {**_as_json(gaps)}}
 
 
 def _shares(p: Platform, model: Model, rows: pl.DataFrame) -> dict[str, float]:
     """Of the attributions of a sample. Empty if unsupported."""
-    if not isinstance(p.model_format[model.format], Explains) or kind_of(model) == "multiclass" or not len(rows):
+    if not isinstance(p.model_format[model.format], Explains) or not len(rows):
         return {}
     sizes = importance(explain(p, model, _sampled(model, rows, _EXPLAINED_ROWS)), model)
     total = sum(sizes.values())

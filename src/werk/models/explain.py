@@ -15,7 +15,7 @@ from werk.models.fit import Rows, matrix
 
 
 def explain(p: Platform, model: Model, frame: Rows) -> NDArray[np.float64]:
-    """Additive attributions (n, k + 1) in margin space, the base value last."""
+    """Additive attributions (n, k + 1) in margin space, the base value last; (n, classes, k + 1) of a multiclass model."""
     return contributions(p, model, matrix(model, frame))
 
 
@@ -24,10 +24,12 @@ def contributions(p: Platform, model: Model, values: NDArray[np.float64]) -> NDA
     form = p.model_format[model.format]
     if not isinstance(form, Explains):
         raise InputError(f"Format '{model.format}' explains nothing.", code="explain-unsupported", hint="Use lightgbm.")
-    return form.contributions(model.estimator, values)
+    found = form.contributions(model.estimator, values)
+    return found.reshape(len(values), -1, len(model.features) + 1) if model.kind == "multiclass" else found
 
 
 def importance(attributions: NDArray[np.float64], model: Model) -> dict[str, float]:
     """Mean absolute attribution of every feature, the same to the last bit in whatever order the rows come."""
-    sizes = np.abs(attributions[:, :-1])
+    sizes = np.abs(attributions[..., :-1])
+    sizes = sizes.sum(axis=1) if sizes.ndim == 3 else sizes
     return {name: fsum(sizes[:, at]) / max(len(sizes), 1) for at, name in enumerate(model.features)}

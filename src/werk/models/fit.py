@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import lightgbm
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from werk.core.canonical import canonical_json
 from werk.core.errors import InputError, unknown
 from werk.core.platform import Platform
-from werk.models.compiled import Model, canonical_hash, model_json, restored
+from werk.models.compiled import Model, answered, canonical_hash, kind_of, model_json, restored
+from werk.models.task import Task, checked_task, training_labels
+from werk.workflow.frames import lazily
 
-Rows = pl.DataFrame | pl.LazyFrame
+Rows = Any  # a frame of any library that a step may take
 
 
 _OURS = {
@@ -55,6 +58,7 @@ def fit_lightgbm(
     key: Sequence[str],
     features: Sequence[str],
     categories: Sequence[str] = (),
+    task: Task | None = None,
     params: Mapping[str, object] | None = None,
     rounds: int = 200,
     threads: int = 1,
@@ -62,7 +66,9 @@ def fit_lightgbm(
 ) -> Model:
     """A LightGBM model of the rows, the same for the same rows in any order.
 
-    - `target`: the outcome; for the default objective `binary` 1 or 0. No row may lack it (`target-null`).
+    - `rows`: a frame of any library that a step may take (`as_frame` lists them).
+    - `target`: the outcome: 1 or 0, a finite number, or a class (`target-values`). No row may lack it (`target-null`).
+    - `task`: `binary`, `regression` or `multiclass`; without, that of the `objective` in `params`, which is `binary` by default.
     - `key`: columns that together tell every row apart (`key-tie`); rows are sorted by them before the fit.
     - `features`: numbers or booleans, and `categories`; null is a missing value.
     - `categories`: those features that are text, whole numbers or booleans; a value not seen here is missing when scored.
@@ -80,19 +86,26 @@ def fit_lightgbm(
     assert (model.format, model.task) == ("lightgbm", "binary")
     ```
     """
-    given = {"objective": "binary", **(params or {})}
+    given = {"objective": checked_task(task or "binary"), **(params or {})}
     _check_params(given)
+    kind = kind_of(str(given["objective"]))
+    if task is not None and kind != task:
+        raise _refused("objective", f"'{given['objective']}' is one of {kind}: leave it out, or say task=\"{kind}\".")
     frame, levels = ordered(rows, key, target, features, categories)
+    labels, classes = training_labels(frame[target], kind)
+    if kind == "multiclass" and given.setdefault("num_class", len(classes)) != len(classes):
+        raise _refused("num_class", f"The rows have {len(classes)} classes: leave it out.")
     chosen = _seed(target, key, features, given) if seed is None else seed
     fixed = {"deterministic": True, "force_row_wise": True, "num_threads": threads, "seed": chosen, "verbosity": -1}
-    booster = _trained(frame, target, features, levels, {**given, **fixed}, rounds)
+    booster = _trained(frame, labels, features, levels, {**given, **fixed}, rounds)
     record = {**given, **fixed, "rounds": rounds}
-    return Model(booster, "lightgbm", tuple(features), levels, target, str(given["objective"]), tuple(key), record, chosen)
+    objective = str(given["objective"])
+    return Model(booster, "lightgbm", tuple(features), levels, target, objective, tuple(key), record, chosen, classes)
 
 
 def _trained(
     frame: pl.DataFrame,
-    target: str,
+    labels: NDArray[np.float64],
     features: Sequence[str],
     levels: Mapping[str, tuple[str, ...]],
     params: Mapping[str, object],
@@ -100,7 +113,7 @@ def _trained(
 ) -> lightgbm.Booster:
     data = lightgbm.Dataset(
         values_of(frame, features, levels),
-        label=frame[target].cast(pl.Float64).to_numpy(),
+        label=labels,
         feature_name=[f"f{at}" for at in range(len(features))],
         categorical_feature=[at for at, name in enumerate(features) if name in levels],
     )
@@ -140,17 +153,42 @@ def fit_logistic(
     target: str,
     key: Sequence[str],
     features: Sequence[str],
+    task: Task = "binary",
     params: Mapping[str, object] | None = None,
 ) -> Model:
     """A scaled logistic regression (scikit-learn): the baseline that any other model must beat.
 
-    As `fit_lightgbm`, but features are numbers and none may be missing. `params` are those of `LogisticRegression`.
+    As `fit_lightgbm`, but features are numbers and none may be missing; `task` is `binary` or `multiclass`. `params` are those
+    of `LogisticRegression`.
     """
+    if checked_task(task) == "regression":
+        raise InputError("A logistic regression has no task 'regression'.", code="task-unknown", hint="Use fit_linear.")
     frame, _ = ordered(rows, key, target, features, ())
     given = {"max_iter": 1000, **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("logistic", LogisticRegression(**given))])
-    pipe.fit(values_of(frame, features, {}), frame[target].cast(pl.Int64).to_numpy())
-    return Model(pipe, "sklearn", tuple(features), {}, target, "binary", tuple(key), given, 0)
+    labels, classes = training_labels(frame[target], task)
+    pipe.fit(values_of(frame, features, {}), labels.astype(np.int64))
+    return Model(pipe, "sklearn", tuple(features), {}, target, task, tuple(key), given, 0, classes)
+
+
+def fit_linear(
+    rows: Rows,
+    *,
+    target: str,
+    key: Sequence[str],
+    features: Sequence[str],
+    params: Mapping[str, object] | None = None,
+) -> Model:
+    """A scaled ridge regression (scikit-learn) of a number: the baseline that any other regression must beat.
+
+    As `fit_lightgbm` with `task="regression"`, but features are numbers and none may be missing. `params` are those of `Ridge`.
+    """
+    frame, _ = ordered(rows, key, target, features, ())
+    given = {"solver": "cholesky", **(params or {})}
+    pipe = Pipeline([("scale", StandardScaler()), ("ridge", Ridge(**given))])
+    labels, _ = training_labels(frame[target], "regression")
+    pipe.fit(values_of(frame, features, {}), labels)
+    return Model(pipe, "sklearn", tuple(features), {}, target, "regression", tuple(key), given, 0)
 
 
 def _seed(*definition: object) -> int:
@@ -167,8 +205,9 @@ def ordered(
         if name not in features:
             raise unknown("feature", name, features, code="category-unknown", hint="Categories are features as well.")
     needed = list(dict.fromkeys([*key, target, *features]))
-    _check_columns(rows, needed)
-    frame = by_key(rows.lazy().select(needed), key)
+    given = lazily(rows)
+    _check_columns(given, needed)
+    frame = by_key(given.select(needed), key)
     if frame.is_empty():
         hint = "Look at the table, the window and the split they come from."
         raise InputError("There are no rows to fit on.", code="rows-missing", hint=hint)
@@ -181,14 +220,15 @@ def ordered(
 
 def by_key(rows: Rows, key: Sequence[str]) -> pl.DataFrame:
     """The rows sorted by their natural key; `InputError` when the key is null or does not tell them apart."""
-    _check_columns(rows, key)
-    frame = rows.lazy().collect().sort(key)
+    given = lazily(rows)
+    _check_columns(given, key)
+    frame = given.collect().sort(key)
     _refuse_ties(frame, key)
     return frame
 
 
-def _check_columns(rows: Rows, needed: Sequence[str]) -> None:
-    present = rows.lazy().collect_schema().names()
+def _check_columns(rows: pl.LazyFrame, needed: Sequence[str]) -> None:
+    present = rows.collect_schema().names()
     for name in needed:
         if name not in present:
             raise unknown("column", name, present, code="column-unknown")
@@ -222,8 +262,9 @@ def _refuse_ties(frame: pl.DataFrame, key: Sequence[str]) -> None:
 
 def matrix(model: Model, frame: Rows) -> NDArray[np.float64]:
     """The frame as the model was trained: its features in order, categories as codes, missing as NaN."""
-    _check_columns(frame, model.features)
-    return values_of(frame.lazy().select(model.features).collect(), model.features, model.categories)
+    given = lazily(frame)
+    _check_columns(given, model.features)
+    return values_of(given.select(model.features).collect(), model.features, model.categories)
 
 
 def values_of(frame: pl.DataFrame, features: Sequence[str], levels: Mapping[str, tuple[str, ...]]) -> NDArray[np.float64]:
@@ -250,8 +291,8 @@ def _column(series: pl.Series, levels: tuple[str, ...] | None) -> NDArray[np.flo
 
 
 def predict(p: Platform, model: Model, frame: Rows) -> NDArray[np.float64]:
-    """One prediction a row, in the frame's order."""
-    return p.model_format[model.format].predict(model.estimator, matrix(model, frame))
+    """One prediction a row, in the frame's order; of a multiclass model (rows, classes)."""
+    return answered(p.model_format[model.format], model, matrix(model, frame))
 
 
 class _ModelCodec:

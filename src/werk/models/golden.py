@@ -10,6 +10,7 @@ missing = ["temp"]         # features whose value is missing on purpose, as null
 carrier = "UA"             # a category is text
 dep_hour = 6
 ```
+Of a multiclass model a point says `class = "setosa"` as well: `expected` is the probability of that class.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ from werk.models.compiled import Model, ServedModel
 
 @dataclass(frozen=True, slots=True)
 class GoldenPoint:
-    """`missing` are the features whose value is missing on purpose; every other one of the model's is in `inputs`."""
+    """`missing` are the features whose value is missing on purpose; every other one of the model's is in `inputs`.
+
+    `of` is the class whose probability is expected.
+    """
 
     name: str
     inputs: Mapping[str, object]
     expected: float
     tolerance: float
     missing: tuple[str, ...] = ()
+    of: str | None = None
 
 
 def load_golden(path: Path) -> list[GoldenPoint]:
@@ -45,9 +50,25 @@ def check_golden(form: ModelFormat, model: Model, points: list[GoldenPoint]) -> 
     """Each point's prediction, asked as a server would ask."""
     for point in points:
         _check_features(point, model.features)
+        column_of(model, point.of, f"The golden point '{point.name}'")
     rows = [{name: point.inputs.get(name) for name in model.features} for point in points]
     values = ServedModel(model, form).predict_rows(rows)
-    return [_verdict(point, float(value)) for point, value in zip(points, values, strict=True)]
+    asked = [column_of(model, point.of, point.name) for point in points]
+    said = [value if at is None else value[at] for at, value in zip(asked, values, strict=True)]
+    return [_verdict(point, float(value)) for point, value in zip(points, said, strict=True)]
+
+
+def column_of(model: Model, name: str | None, who: str) -> int | None:
+    """Which of a multiclass model's answers is meant; None for a model with one answer a row."""
+    if name is None and model.classes:
+        hint = f'Write class = "{model.classes[0]}", or another of: {", ".join(model.classes[:8])}.'
+        raise InputError(f"{who} does not say which class it speaks of.", code="declared-class-missing", hint=hint)
+    if name is None:
+        return None
+    if name not in model.classes:
+        hint = "" if model.classes else f"A {model.kind} model has none: leave 'class' out."
+        raise unknown("class", name, model.classes, code="declared-class-unknown", hint=hint)
+    return model.classes.index(name)
 
 
 def _check_features(point: GoldenPoint, features: Sequence[str]) -> None:
@@ -71,14 +92,15 @@ def _verdict(point: GoldenPoint, value: float) -> dict[str, JSON]:
 
 def _point(table: declared.Table) -> GoldenPoint:
     name = declared.word(table, "name", "golden.toml")
-    declared.known_keys(table, ("name", "inputs", "expected", "tolerance", "missing"), name)
+    declared.known_keys(table, ("name", "inputs", "expected", "tolerance", "missing", "class"), name)
     inputs = table.get("inputs")
     if not isinstance(inputs, dict) or not inputs:
         raise declared.malformed(f"'{name}' has no [point.inputs]")
     tolerance = declared.number(table, "tolerance", name)
     if tolerance < 0:
         raise declared.malformed(f"'{name}' has a tolerance below zero")
-    return GoldenPoint(name, inputs, declared.number(table, "expected", name), tolerance, _missing(table, name, inputs))
+    expected, missing = declared.number(table, "expected", name), _missing(table, name, inputs)
+    return GoldenPoint(name, inputs, expected, tolerance, missing, declared.class_of(table, name))
 
 
 def _missing(table: declared.Table, name: str, inputs: Mapping[str, object]) -> tuple[str, ...]:

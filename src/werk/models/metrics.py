@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -11,22 +10,12 @@ from scipy.stats import rankdata
 
 from werk.core.canonical import JSON
 from werk.core.errors import InputError
+from werk.models.estimates import Interval as Interval
+from werk.models.estimates import estimates
 
 Floats = NDArray[np.float64]
 _Z95 = 1.959963984540054
 _LEAST = 1e-15  # a probability of exactly 0 or 1 would make one row's log loss infinite
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A value and its 95 % interval; None where the rows cannot tell."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-    def to_json(self) -> dict[str, JSON]:
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def auc(scores: Floats, labels: Floats) -> Interval:
@@ -65,7 +54,8 @@ def losses(task: str, scores: Floats, labels: Floats) -> dict[str, Floats]:
         drawn = scores[np.arange(len(labels)), labels.astype(np.int64)]
         hit = (scores.argmax(axis=1) == labels).astype(np.float64)
         return {"log_loss": -np.log(np.clip(drawn, _LEAST, 1.0)), "accuracy": hit}
-    return {"mae": np.abs(scores - labels)}
+    missed = np.abs(scores - labels)
+    return {"mae": missed, **({"mape": missed / np.abs(labels)} if (labels != 0).all() else {})}
 
 
 def metrics(task: str, scores: Floats, labels: Floats) -> dict[str, Interval]:
@@ -75,9 +65,34 @@ def metrics(task: str, scores: Floats, labels: Floats) -> dict[str, Interval]:
     found = {name: mean(parts, 0.0, highest.get(name, np.inf)) for name, parts in rows.items()}
     if task == "binary":
         found = {"auc": auc(scores, labels), **found, "ece": Interval(calibration_error(calibration(scores, labels)))}
+    if task != "binary":
+        found |= {name: estimate.interval() for name, estimate in estimates(task, scores, labels).items()}
     if task == "regression":
-        found |= {"rmse": _rmse(scores, labels), "r2": Interval(_r2(scores, labels))}
+        middle, average = (float(of(labels)) if len(labels) else 0.0 for of in (np.median, np.mean))
+        found |= {"mape": found.get("mape", Interval(None)), "baseline_mae": Interval(mean(np.abs(labels - middle)).value)}
+        found |= {"baseline_rmse": Interval(float(np.sqrt(np.mean((labels - average) ** 2))) if len(labels) else None)}
+    if task == "multiclass":
+        commonest = np.bincount(labels.astype(np.int64)).max() / len(labels) if len(labels) else None
+        found |= {"ece": Interval(calibration_error(confidence(scores, labels)))}
+        found |= {"baseline_accuracy": Interval(None if commonest is None else float(commonest))}
     return found
+
+
+def differences(task: str, ours: Floats, theirs: Floats, labels: Floats) -> dict[str, Interval]:
+    """Each metric of `ours` minus that of `theirs` on the same rows, with the paired interval."""
+    one, other = losses(task, ours, labels), losses(task, theirs, labels)
+    gaps = {name: mean(one[name] - other[name]) for name in one}
+    if task == "binary":
+        return {"auc": auc_difference(ours, theirs, labels), **gaps}
+    first, second = estimates(task, ours, labels), estimates(task, theirs, labels)
+    return {**gaps, **{name: first[name].minus(second[name]) for name in first}}
+
+
+def confidence(scores: Floats, labels: Floats) -> list[dict[str, JSON]]:
+    """`calibration` of the likeliest class: how sure the model was, and how often it was right."""
+    if not len(labels):
+        return []
+    return calibration(scores.max(axis=1), (scores.argmax(axis=1) == labels).astype(np.float64))
 
 
 def calibration(scores: Floats, labels: Floats, bins: int = 10) -> list[dict[str, JSON]]:
@@ -98,15 +113,16 @@ def calibration_error(table: list[dict[str, JSON]]) -> float | None:
     return sum(n * abs(gap) for n, gap in rows) / sum(n for n, _ in rows) if rows else None
 
 
-def checked_labels(task: str, scores: Floats, labels: Floats) -> None:
-    """`InputError` unless every label is one the task knows."""
+def checked_labels(task: str, scores: Floats, labels: Floats, named: NDArray[np.object_] | None = None) -> None:
+    """`InputError` unless every label is one the task knows; `named` are the outcomes as the rows have them."""
     classes = {"binary": 2, "multiclass": scores.shape[1] if scores.ndim == 2 else 0}.get(task)
     wrong = ~np.isfinite(labels) if classes is None else ~np.isin(labels, np.arange(classes))
     if wrong.any():
+        such = labels[wrong][0] if named is None else named[wrong][0]
         raise InputError(
-            f"The holdout's target has {int(wrong.sum())} rows that are no {task} outcome, such as {labels[wrong][0]}.",
+            f"The holdout's target has {int(wrong.sum())} rows that are no {task} outcome, such as {such}.",
             code="target-values",
-            hint="Drop rows without an outcome; classes are numbered from 0.",
+            hint="Drop rows without an outcome, and those of a class that was in no row of the training.",
         )
 
 
@@ -127,14 +143,3 @@ def _mean_variance(parts: Floats) -> float:
 def _around(value: float, variance: float, low: float, high: float) -> Interval:
     wide = _Z95 * sqrt(variance)
     return Interval(value, max(low, value - wide), min(high, value + wide))
-
-
-def _rmse(scores: Floats, labels: Floats) -> Interval:
-    squared = mean((scores - labels) ** 2, 0.0)
-    ends = (squared.value, squared.low, squared.high)
-    return Interval(*(None if end is None else sqrt(end) for end in ends))
-
-
-def _r2(scores: Floats, labels: Floats) -> float | None:
-    total = float(((labels - labels.mean()) ** 2).sum()) if len(labels) else 0.0
-    return 1 - float(((scores - labels) ** 2).sum()) / total if total else None

@@ -65,11 +65,12 @@ def _forgiven(gate: Gate, rule: RuleVerdict) -> bool:
 
 
 def _verdicts(gate: Gate, report: Report) -> Iterable[RuleVerdict]:
-    metrics = _table(report.get("metrics"))
+    metrics, task = _table(report.get("metrics")), str(report.get("task", ""))
     for bound in gate.metrics:
-        yield from _bounded(f"metrics.{bound.metric}", bound, metrics)
+        yield from (_in_words(rule, bound, task, metrics) for rule in _bounded(f"metrics.{bound.metric}", bound, metrics))
     if gate.calibration:
-        yield from _bounded("calibration", gate.calibration, metrics)
+        judged = _bounded("calibration", gate.calibration, metrics)
+        yield from (_in_words(rule, gate.calibration, task, metrics) for rule in judged)
     if gate.golden:
         yield from _required("golden", "golden point", gate.golden, _entries(report, "golden"), _golden)
     if gate.behaviour:
@@ -92,6 +93,14 @@ def _bounded(rule: str, bound: Bound, metrics: Report) -> Iterable[RuleVerdict]:
         yield _compared(f"{rule}.min", bound, "min", bound.min, metrics)
     if bound.max is not None:
         yield _compared(f"{rule}.max", bound, "max", bound.max, metrics)
+
+
+def _in_words(rule: RuleVerdict, bound: Bound, task: str, metrics: Report) -> RuleVerdict:
+    """What a regression or a multiclass model is measured by, where the gate asks for a measure that it does not have."""
+    if bound.metric in metrics or task not in ("regression", "multiclass"):
+        return rule
+    said = f"'{bound.metric}' is no measure of a {task} model{_near(bound.metric, metrics)}".rstrip("?")
+    return _not_checked(rule.rule, f"{said}; it has {', '.join(metrics)}", rule.threshold)
 
 
 def _compared(rule: str, bound: Bound, end: Literal["min", "max"], threshold: float, metrics: Report) -> RuleVerdict:

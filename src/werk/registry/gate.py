@@ -72,7 +72,7 @@ class Gate:
     metric = "ece"
     max = 0.05
     [champion]
-    metric = "auc"
+    metric = "auc"                    # of errors (mae, rmse, mape, log_loss, brier, ece) less is better
     tolerance = 0.005
     [latency.p95_ms]
     max = 0.5                         # milliseconds for one row
@@ -127,7 +127,8 @@ class Gate:
 
 _RULES = ("metrics", "golden", "behaviour", "slices", "bias", "calibration", "champion", "latency")
 _SECTIONS = (*_RULES, "approval", "allow_unchecked")
-_UNIT = ("auc", "accuracy", "brier", "ece")  # none of them is ever below 0 or above 1
+_UNIT = ("auc", "accuracy", "brier", "ece", "macro_f1", "f1", "precision", "recall")  # never below 0 or above 1
+_ERRORS = ("mae", "rmse", "mape", "log_loss", "brier", "ece", "baseline_mae", "baseline_rmse")  # never below 0, less is better
 
 
 def _read(path: Path) -> Table:
@@ -156,6 +157,10 @@ def _bound(metric: str, table: Table, where: str) -> Bound:
         raise _malformed(f"[{where}] has a 'min' above its 'max'", "No value can pass: swap them.")
     if metric in _UNIT and (least is None or least < 0) and (most is None or most > 1):
         raise _harmless(f"[{where}]", f"'{metric}' lies between 0 and 1: set a bound that it can miss.")
+    if metric in _ERRORS and (least is None or least <= 0) and most is None:
+        raise _harmless(f"[{where}]", f"'{metric}' is an error, never below 0: say how large it may be (max).")
+    if metric == "r2" and least is None and most is not None and most >= 1:
+        raise _harmless(f"[{where}]", "'r2' is never above 1: say how large it must be (min).")
     return Bound(metric, least, most, _on(table, where), _count(table, "min_rows", 0, where))
 
 
@@ -194,8 +199,9 @@ def _champion(table: Table) -> NotWorse | None:
     tolerance = _number(found, "tolerance", "champion") if "tolerance" in found else 0.0
     if tolerance < 0:
         raise _malformed("'tolerance' in [champion] is below zero", "Say by how much the challenger may be worse.")
-    higher = _flag(found, "higher_is_better", True, "champion")
-    return NotWorse(_word(found, "metric", "champion", ""), tolerance, higher, _on(found, "champion"))
+    metric = _word(found, "metric", "champion", "")
+    higher = _flag(found, "higher_is_better", metric not in _ERRORS, "champion")
+    return NotWorse(metric, tolerance, higher, _on(found, "champion"))
 
 
 def _assurance(table: Table) -> Assurance:

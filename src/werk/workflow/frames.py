@@ -1,123 +1,97 @@
-"""Frames between steps: whatever the producer returned, in the form the consumer's annotation names."""
+"""Frames between steps: whatever the producer returned, in the form the consumer's annotation names.
+
+A frame has one content, kept as polars holds it, and many faces, one file each in `faces/`. A face is loaded when a value or an
+annotation asks for it, and says of each column what it cannot hold: a conversion is exact, or it fails.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any, get_origin
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from werk.core.errors import InputError
+from werk.workflow.faces import Face, check_shape
+from werk.workflow.faces import numpy as fields
+from werk.workflow.types import FRAMES, frame_kind, text_of
 
-
-def frame_kind(value_type: object) -> str | None:
-    """`polars.LazyFrame`, `pandas.DataFrame`, ...: the frame class of a type or annotation, None for all else."""
-    owner: Any = get_origin(value_type) or value_type
-    name = f"{str(getattr(owner, '__module__', '')).partition('.')[0]}.{getattr(owner, '__name__', '')}"
-    return name if name in _INTO else None
+_LIBRARIES = {"pandas": "pandas", "pyarrow": "arrow", "numpy": "numpy", "duckdb": "duckdb"}
 
 
 def to_polars(value: Any) -> pl.DataFrame:
-    """The frame as polars holds it, nothing lost. Raises `InputError` naming the column that cannot be kept."""
-    match frame_kind(type(value)):
-        case "polars.DataFrame":
-            frame = value
-        case "polars.LazyFrame":
-            frame = value.collect()
-        case "pyarrow.Table":
-            frame = pl.DataFrame({name: _arrow_column(name, value[name]) for name in value.column_names})
-        case _:
-            frame = _from_pandas(value)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    """The frame as polars holds it, nothing lost. `InputError` names the column that cannot be kept (`value-lossy`)."""
+    kind = frame_kind(type(value))
+    if kind in ("polars.DataFrame", "polars.LazyFrame"):
+        frame: pl.DataFrame = value.lazy().collect()
+        check_shape(frame.columns, frame.height)
+        return frame
+    return _face(_known(type(value), "rows")).to_polars(value)
+
+
+def lazily(rows: Any) -> pl.LazyFrame:
+    """Rows of any frame; those of polars are not read yet."""
+    return rows.lazy() if isinstance(rows, pl.DataFrame | pl.LazyFrame) else to_polars(rows).lazy()
 
 
 def from_polars(frame: pl.DataFrame, annotation: object) -> object:
     """The frame in the annotated form; polars when the annotation names none."""
-    return _INTO[frame_kind(annotation) or "polars.DataFrame"](frame)
+    kind = frame_kind(annotation) or "polars.DataFrame"
+    if kind == "polars.LazyFrame":
+        return frame.lazy()
+    return frame if kind == "polars.DataFrame" else _face(kind).from_polars(frame, annotation)
 
 
 def array_as(array: np.ndarray[Any, Any], annotation: object) -> object:
     """An array as itself, or as the columns `column_0`, `column_1`, ... of an annotated frame."""
     kind = frame_kind(annotation) or "numpy.ndarray"
-    return array if kind == "numpy.ndarray" else _INTO[kind](pl.from_numpy(array))
+    if not kind.startswith("numpy."):
+        return from_polars(pl.from_numpy(array), annotation)
+    fields.refuse(array, annotation)
+    return array
 
 
-def _arrow_column(name: str, column: pa.ChunkedArray) -> pl.Series:
+def as_frame(rows: object, kind: object) -> Any:
+    """The rows of any frame as another one: `as_frame(tables.scan("raw.flights"), pandas.DataFrame)`.
+
+    `rows` and `kind` are of polars (`DataFrame`, `LazyFrame`), pandas, Arrow (`Table`, `RecordBatch`, `RecordBatchReader`), numpy
+    (2-D, or with fields) or DuckDB (`DuckDBPyRelation`), as a step's annotation names them. `InputError` when it is none of them
+    (`frame-kind`), or names the column that would change (`value-lossy`).
+
+    ```python
+    import numpy as np
+    import polars as pl
+    from werk import as_frame
+
+    rows = as_frame(pl.DataFrame({"km": [1, 2], "fast": [True, False]}), np.recarray)
+    assert rows.km.tolist() == [1, 2]
+    ```
+    """
+    _known(kind, "kind")
+    if isinstance(rows, pl.LazyFrame) and frame_kind(kind) == "polars.LazyFrame":
+        return rows
+    return from_polars(to_polars(rows), kind)
+
+
+def _known(given: object, what: str) -> str:
+    kind = frame_kind(given)
+    if kind is None:
+        raise InputError(
+            f"A {text_of(given)} given as '{what}' is no frame that werk knows.",
+            code="frame-kind",
+            hint=f"Give one of {', '.join(sorted(FRAMES))}.",
+        )
+    return kind
+
+
+def _face(kind: str) -> Face:
+    library = kind.partition(".")[0]
     try:
-        made = pl.Series(name, pl.from_arrow(column))
-    except (pl.exceptions.PolarsError, TypeError, ValueError, pa.ArrowException) as wrong:
-        raise _lossy(name, f"polars has no type for {column.type}", "Cast it first.") from wrong
-    if pa.types.is_map(column.type):
-        raise _lossy(name, "a map would become a list of pairs", "Make it a list of structs.")
-    return made
-
-
-def _from_pandas(frame: Any) -> pl.DataFrame:
-    pandas = importlib.import_module("pandas")
-    if not frame.index.equals(pandas.RangeIndex(len(frame))):
-        raise _lossy(str(frame.index.name or "index"), "the index of a pandas frame is not kept", "Call reset_index().")
-    for name in frame.columns:
-        if not isinstance(name, str):
-            raise _lossy(str(name), "its name is not a text", "Rename it.")
-    return pl.DataFrame({name: _pandas_column(name, frame[name]) for name in frame.columns})
-
-
-def _pandas_column(name: str, column: Any) -> pl.Series:
-    try:
-        return pl.Series(name, pl.from_pandas(column, nan_to_null=False))
-    except (pl.exceptions.PolarsError, TypeError, ValueError, pa.ArrowException) as wrong:
-        raise _lossy(name, f"it mixes types or holds objects ({wrong})", "Give it one type.") from wrong
-
-
-def _to_pandas(frame: pl.DataFrame) -> object:
-    for column in frame.iter_columns():
-        _check_pandas(column)
-    return frame.to_pandas()
-
-
-def _check_pandas(column: pl.Series) -> None:
-    nulls = column.null_count()
-    if nulls and (column.dtype.is_integer() or column.dtype == pl.Boolean):
-        raise _lossy(column.name, f"pandas would turn {nulls} nulls of {column.dtype} into another type", "Fill them first.")
-    if nulls and column.dtype.is_float() and column.is_nan().any():
-        raise _lossy(column.name, "pandas cannot tell its nulls from its NaN", "Fill one of them first.")
-
-
-def _to_numpy(frame: pl.DataFrame) -> object:
-    """(rows, columns). Mixed numeric columns become float64 when every value stays what it is."""
-    for column in frame.iter_columns():
-        _check_numpy(column)
-    kinds = set(frame.dtypes)
-    return frame.to_numpy(order="c") if len(kinds) <= 1 else _as_float64(frame).to_numpy(order="c")
-
-
-def _check_numpy(column: pl.Series) -> None:
-    if column.null_count():
-        raise _lossy(column.name, "numpy has no nulls", "Fill them first.")
-    if not (column.dtype.is_integer() or column.dtype.is_float() or column.dtype == pl.Boolean):
-        raise _lossy(column.name, f"numpy would hold {column.dtype} as objects", "Drop or encode it.")
-
-
-def _as_float64(frame: pl.DataFrame) -> pl.DataFrame:
-    for column in frame.iter_columns():
-        wide = column.cast(pl.Float64)
-        back = wide.cast(column.dtype, strict=False)
-        if not back.eq_missing(column).all():
-            raise _lossy(column.name, f"{column.dtype} does not fit float64", "Convert it yourself.")
-    return frame.cast(pl.Float64)
-
-
-def _lossy(column: str, why: str, hint: str) -> InputError:
-    return InputError(f"The column '{column}' would change on its way between steps: {why}.", code="value-lossy", hint=hint)
-
-
-_INTO = {
-    "polars.LazyFrame": lambda frame: frame.lazy(),
-    "polars.DataFrame": lambda frame: frame,
-    "pandas.DataFrame": _to_pandas,
-    "pyarrow.Table": lambda frame: frame.to_arrow(),
-    "numpy.ndarray": _to_numpy,
-}
+        return cast("Face", importlib.import_module(f"werk.workflow.faces.{_LIBRARIES[library]}"))
+    except ModuleNotFoundError as missing:
+        raise InputError(
+            f"A step takes a {kind}, and {missing.name} is not installed here.",
+            code="library-missing",
+            hint="pip install 'werk[pandas]'; or annotate the step with pl.DataFrame or pyarrow.Table.",
+        ) from missing

@@ -17,8 +17,10 @@ from werk.core.canonical import JSON, canonical_json, sha256_hex
 from werk.core.errors import InputError, Tampered, WerkError, unknown
 from werk.core.platform import Platform
 from werk.workflow import params
+from werk.workflow.faces import numpy as fields
 from werk.workflow.frame_digest import array_digest, frame_digest
-from werk.workflow.frames import array_as, frame_kind, from_polars, to_polars
+from werk.workflow.frames import array_as, from_polars, to_polars
+from werk.workflow.types import frame_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,10 @@ class Payloads:
             if codec.owns(value):
                 # A codec's digest may carry a scheme in front; the key alphabet has no ':' or '/'.
                 return codec.kind, sha256_hex(codec.digest(self._p, value)), codec.dump(self._p, value)
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and not fields.has_fields(value):
             return ("array", array_digest(value), _npy(value))
-        if frame_kind(type(value)):
-            frame = to_polars(value)
+        if isinstance(value, np.ndarray) or frame_kind(type(value)):
+            frame = fields.to_polars(value) if isinstance(value, np.ndarray) else to_polars(value)
             return "frame", frame_digest(frame), _parquet(frame)
         data = canonical_json(params.to_json(value)).encode()
         return "json", sha256_hex(data), data
@@ -169,6 +171,10 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(
+            "The mask of a masked array would be lost between steps.", code="value-lossy", hint="Fill it, or return a frame."
+        )
     if array.dtype.hasobject:
         raise InputError(
             "An array of Python objects cannot be kept between steps.",

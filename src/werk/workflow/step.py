@@ -79,9 +79,9 @@ class Step(Generic[P, R]):
 def step(name: str, *, retries: int = 0, cache: bool = True, files: Sequence[str] = ()) -> Callable[[Callable[P, R]], Step[P, R]]:
     """Name a function as a step: runs, lineage and the cache call it so.
 
-    Outside a pipeline the function is called as it is. Every input and the result carry a type: frames (`pl.DataFrame`,
-    `pl.LazyFrame`, `pandas.DataFrame`, `pyarrow.Table`, `numpy.ndarray`), JSON values, dates, frozen dataclasses, a `Model`;
-    `tuple[A, B]` gives two outputs. Keyword-only parameters without a default are resources, given by werk.
+    Outside a pipeline the function is called as it is. Every input and the result carry a type: frames (of polars, pandas,
+    Arrow, numpy, DuckDB: what `as_frame` takes), JSON values, dates, frozen dataclasses, a `Model`; `tuple[A, B]` gives two
+    outputs. Keyword-only parameters without a default are resources, given by werk.
 
     - `retries`: how often it is tried again after an error. A wrong input or a refusal is not tried again.
     - `cache`: False for a step with effects outside werk; it is run every time.

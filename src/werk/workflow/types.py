@@ -6,19 +6,35 @@ import types
 from typing import Any, Union, get_args, get_origin
 
 # By module and name, so that no dataframe library is loaded to compare annotations.
-_FRAMES = {
-    ("polars", "LazyFrame"),
-    ("polars", "DataFrame"),
-    ("pandas", "DataFrame"),
-    ("pyarrow", "Table"),
-    ("numpy", "ndarray"),
-}
+FRAMES = frozenset(
+    {
+        "polars.DataFrame",
+        "polars.LazyFrame",
+        "pandas.DataFrame",
+        "pyarrow.Table",
+        "pyarrow.RecordBatch",
+        "pyarrow.RecordBatchReader",
+        "numpy.ndarray",
+        "numpy.recarray",
+        "duckdb.DuckDBPyRelation",
+    }
+)
+
+
+def frame_kind(annotation: object) -> str | None:
+    """`polars.LazyFrame`, `pandas.DataFrame`, ...: the frame class of a type or annotation, None for all else.
+
+    Of a union it is that of the first member that is one: `pandas.DataFrame | None` is given as pandas.
+    """
+    if _is_union(annotation):
+        return next((kind for part in get_args(annotation) if (kind := frame_kind(part))), None)
+    owner: Any = get_origin(annotation) or annotation
+    name = f"{str(getattr(owner, '__module__', '')).partition('.')[0]}.{getattr(owner, '__name__', '')}"
+    return name if name in FRAMES else None
 
 
 def is_frame(annotation: object) -> bool:
-    owner = get_origin(annotation) or annotation
-    module = str(getattr(owner, "__module__", "")).partition(".")[0]
-    return (module, getattr(owner, "__name__", "")) in _FRAMES
+    return not _is_union(annotation) and frame_kind(annotation) is not None
 
 
 def fits(given: object, wanted: object) -> bool:

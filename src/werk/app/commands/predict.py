@@ -40,8 +40,15 @@ def asked(session: Session, mv: ModelVersion, source: str | pl.DataFrame) -> pl.
     """A row an answer, by the rows of a file, of a table, or given as they are."""
     loaded = load(session.p, mv)
     frame, origin = _rows(session, source) if isinstance(source, str) else (source, GIVEN)
+    frame = _keyed(loaded, frame)
     _check_columns(loaded, frame)
     return score(session.p, mv, loaded, numbers(loaded, frame), input_snapshot=origin)
+
+
+def _keyed(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
+    """A key that landing makes of what a row says is made here too."""
+    missing = [name for name in (*model.features, *model.key) if name not in frame.columns]
+    return data.with_content_key(frame, model.features) if missing == [*data.CONTENT_KEY] else frame
 
 
 def _head(scored: pl.DataFrame, mv: str) -> str:
@@ -99,7 +106,8 @@ def explain(id: str, project: Path | None, profile: str | None) -> Answer:
 
 
 def _said(found: Explained) -> list[str]:
-    lines = [f"{found.prediction}  score {found.score!r}, asked again: {found.again!r} (equal)"]
+    of = f" of {found.of}" if found.of else ""
+    lines = [f"{found.prediction}  score {found.score!r}{of}, asked again: {found.again!r} (equal)"]
     lines.append(f"by {found.model} in {found.run}" if found.run else f"by {found.model}, served as {found.deployment}")
     lines.append(f"  {'base':<24} {'':>12} {found.base:+.4f}")
     return lines + [f"  {one.feature:<24} {_short(one.value):>12} {one.added:+.4f}" for one in found.contributions[:12]]

@@ -10,19 +10,24 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import as_file, files
+from importlib.resources import as_file
+from importlib.resources import files as shelf_of
 from pathlib import Path
 
 from werk.app.answers import Answer
-from werk.app.commands.columns import CODE, Columns, as_code, as_contract, columns_of
+from werk.app.own import files as own
+from werk.app.own.columns import Columns, columns_of
 from werk.core.errors import InputError, WerkError, disk_full, unknown
 from werk.core.nouns import check_name, new_id
+from werk.governance import UNCHECKED
 
 # What werk makes is no code: were it captured with the code, every story would look like a change.
 IGNORED = ".werk/\nlake/\nstory.html\n__pycache__/\n.env*\n!.env.example\n"
 
 
 OWN = "tabular"  # the template of one's own data
+# A variant holds the files that differ; all others are those of the template it varies.
+VARIANTS = {"flights-pandas": "flights"}
 
 
 def init(name: str, template: str | None, data: Path | None, outcome: str | None, key: list[str]) -> Answer:
@@ -37,7 +42,7 @@ def init(name: str, template: str | None, data: Path | None, outcome: str | None
 
 
 def _check_fitting(template: str, data: Path | None, outcome: str | None, key: list[str]) -> None:
-    hint = "werk init NAME --from FILE --target COLUMN --key COLUMN"
+    hint = "werk init NAME --from FILE --target COLUMN"
     if template == OWN and data is None:
         raise InputError("The template 'tabular' is made from your data.", code="template-data", hint=f"Write {hint}.")
     if template != OWN and (data is not None or outcome is not None or key):
@@ -46,13 +51,10 @@ def _check_fitting(template: str, data: Path | None, outcome: str | None, key: l
 
 
 def _describe(target: Path, columns: Columns) -> None:
-    contract = target / "contracts" / f"{columns.table}.yaml"
-    contract.parent.mkdir()
-    contract.write_text(as_contract(columns), encoding="utf-8")
-    pipelines, readme = target / "pipelines.py", target / "README.md"
-    code = as_code(columns)
-    pipelines.write_text(CODE.sub(lambda _: code, pipelines.read_text(encoding="utf-8")), encoding="utf-8")
+    own.write(target, columns)
+    readme = target / "README.md"
     text = readme.read_text(encoding="utf-8").replace("raw.rows ../rows.csv", _landing(target, columns))
+    text = text.replace("--contract raw.rows", f"--contract {columns.table}")
     readme.write_text(text, encoding="utf-8")
 
 
@@ -65,27 +67,39 @@ def _landing(target: Path, columns: Columns) -> str:
 
 def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
     if columns is None:
-        return [f"  next: cd {name}, read README.md, then: werk ingest raw.airlines data/airlines.parquet"]
-    left_out = [f"  left out: {', '.join(columns.left_out)}"] if columns.left_out else []
-    features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories"
-    names = ", ".join(columns.telling)
-    telling = [f"  look at {names}: alone enough to tell the outcome, so were they known before it?"] if names else []
+        return [f"  next: cd {name}, read README.md, then: {_first_command(target)}"]
+    made = "a key made of what each row says" if columns.made_key else f"the key {', '.join(columns.key)}"
+    features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories; {made}"
+    nobody = columns.rows - columns.known
+    unknown_yet = [f"  {nobody:,} of {columns.rows:,} rows have no outcome: no model learns from them"] if nobody else []
+    left_out = ["  left out:", *(f"    {one}" for one in columns.left_out)] if columns.left_out else []
     mended = "text because of such cells, and numbers once they are mended or left empty"
     nearly = [f"  look at {', '.join(columns.nearly)}: {mended}"] if columns.nearly else []
-    then = f"  next: cd {name}, fill in plan.toml, then: werk ingest {_landing(target, columns)}"
-    return [features, *left_out, *telling, *nearly, then]
+    then = (
+        f"  next: cd {name}, read what is marked '{UNCHECKED}' (plan.toml first), then: werk ingest {_landing(target, columns)}"
+    )
+    return [features, *unknown_yet, *left_out, *nearly, then]
+
+
+def _first_command(target: Path) -> str:
+    """The first of the project's README."""
+    lines = (target / "README.md").read_text(encoding="utf-8").splitlines()
+    return next((line for line in lines if line.startswith("werk ")), "werk run training")
 
 
 def create(target: Path, template: str, columns: Columns | None = None) -> None:
     check_name("project", target.name)
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise InputError(f"{target.name} exists already.", code="project-exists", hint="Choose another name, or remove it.")
-    shelf = files("werk") / "templates"
+    shelf = shelf_of("werk") / "templates"
     known = sorted(entry.name for entry in shelf.iterdir() if entry.is_dir() and not entry.name.startswith("_"))
     if template not in known:
         raise unknown("template", template, known, code="template-unknown")
-    with _appearing(target) as folder, as_file(shelf / template) as source:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    with _appearing(target) as folder:
+        for layer in (VARIANTS.get(template), template):
+            if layer:
+                with as_file(shelf / layer) as source:
+                    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         _personalise(folder, target.name)
         if columns is not None:
             _describe(folder, columns)

@@ -15,7 +15,7 @@ from typing import Any, cast, get_args
 
 from werk import data, governance, registry
 from werk.app.answers import Answer
-from werk.app.code import load_pipelines, pipeline_named
+from werk.app.code import cells_file, load_pipelines, pipeline_named
 from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.commands.show import run_record, run_row, time_of
@@ -27,7 +27,7 @@ from werk.pipelines.cost import record_cost
 from werk.pipelines.restated import restate
 from werk.pipelines.steps import register
 from werk.workflow import Pipeline, Progress, parse_params
-from werk.workflow.capture import capture_code, capture_environment, withheld
+from werk.workflow.capture import CodeTree, capture_code, capture_environment, kept_file, withheld
 from werk.workflow.codehash import elsewhere_in
 from werk.workflow.triggers import Firing, Trigger, check
 from werk.workflow.triggers import drain as fire
@@ -36,11 +36,13 @@ _ALIAS = re.compile(r"[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*")
 _CHAMPION = "@champion"
 
 
-def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None) -> Answer:
+def run(
+    pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None, in_process: bool = False
+) -> Answer:
     with opened(project, profile, writes=True) as session:
         checked_triggers(session)
         id = start(session, pipeline, _pairs(given), fresh=fresh)
-        drive(session, pipeline, id)
+        drive(session, pipeline, id, keeps_output=not in_process)
         drain(session)
         return Answer(record=run_record(session.p, session.p.journal, id), text=id)
 
@@ -92,9 +94,9 @@ def _pinned(session: Session, value: object, kind: object) -> object:
         raise
 
 
-def drive(session: Session, name: str, id: str) -> None:
+def drive(session: Session, name: str, id: str, *, keeps_output: bool = True) -> None:
     with _judged(session, id):
-        session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
+        session.engine(_say, keeps_output=keeps_output).drive(pipeline_named(session.p.project.root, name), id)
     _afterwards(session, id)
 
 
@@ -201,6 +203,7 @@ def _code(session: Session, pipeline: Pipeline) -> dict[str, JSON]:
     """What the run is recorded with; a file that a rebuild will miss is told while its author can still mend it."""
     root = session.p.project.root
     code = capture_code(root, root / ".werk" / "code.git")
+    _check_cells(pipeline, root, code)
     for name in withheld(code.left_out):
         print(f"warning: {name} is not kept with the run's code, so that no rebuild can use it", file=sys.stderr)
         print("  next: read it from the environment: os.environ[...] in code, {env = ...} in werk.toml", file=sys.stderr)
@@ -212,6 +215,15 @@ def _code(session: Session, pipeline: Pipeline) -> dict[str, JSON]:
         )
         print("  next: move it into the project, or build it into a package and install that", file=sys.stderr)
     return {**cast("dict[str, JSON]", asdict(code)), **({"elsewhere": dict(elsewhere)} if elsewhere else {})}
+
+
+def _check_cells(pipeline: Pipeline, root: Path, code: CodeTree) -> None:
+    """A notebook's cells are nowhere but in what is kept: without them no run is begun, since none could be rebuilt."""
+    file = cells_file(pipeline.name)
+    if file and kept_file(root / ".werk" / "code.git", code.tree, file) is None:
+        why = next((name for name in withheld(code.left_out) if name.startswith(f"{file} ")), f"{file} (ignored by git)")
+        hint = "Read secrets from os.environ[...], and leave notebook_cells out of .gitignore."
+        raise InputError(f"The notebook's cells would not be kept with the run: {why}.", code="cells-withheld", hint=hint)
 
 
 def _environment() -> dict[str, JSON]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -14,14 +14,15 @@ from werk import data
 from werk.app.answers import Answer
 from werk.app.commands.past import reader
 from werk.app.wiring import PROJECTIONS, Session, opened
+from werk.core.errors import InputError
 from werk.data import Contract, Landing, load_contract
 from werk.pipelines.metadata import metadata
 
 
-def ingest(table: str, source: Path, project: Path | None, profile: str | None) -> Answer:
+def ingest(table: str, source: Path, project: Path | None, profile: str | None, like: str | None = None) -> Answer:
     data.check_table(table)
     with opened(project, profile, writes=True) as session:
-        contract = contract_of(session, table)
+        contract = _as_of_another(session, table, like) if like else contract_of(session, table)
         landing = data.land(session.p, table, source, contract=contract)
     record = {**asdict(landing), "quarantine": str(landing.quarantine) if landing.quarantine else None}
     record["contract_sha256"] = contract.sha256 if contract else None
@@ -33,6 +34,15 @@ def _unchecked(table: str) -> list[str]:
         "  no contract: nothing was checked",
         f"  next: say what a row must be in contracts/{table}.yaml (ODCS 3.1, as in a project of `werk init`), and land it again",
     ]
+
+
+def _as_of_another(session: Session, table: str, like: str) -> Contract:
+    """New rows of an old kind are held to what the old ones were."""
+    found = contract_of(session, like)
+    if found is None:
+        hint = f"Contracts are files: contracts/{like}.yaml."
+        raise InputError(f"There is no contract for {like}.", code="contract-missing", hint=hint)
+    return replace(found, table=table)
 
 
 def contract_of(session: Session, table: str) -> Contract | None:

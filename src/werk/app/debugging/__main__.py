@@ -49,13 +49,13 @@ def _debugged(job: Mapping[str, Any]) -> int:
     session = _session(job)
     with closing(session.journal):
         then = recorded(session.journal, session.journal.rows("runs", {"run": job["run"]})[0], job["step"])
-        told = _environment(then.environment)
         lease = session.journal.claim(then.run, "debug", ttl_s=24 * 3600.0)
         if lease is None:
             hint = "Wait until it ends."
             raise Failed(f"The run {then.run} is being driven just now.", code="debug-held", hint=hint)
         p = replace(session.p, journal=RunJournal(session.p.journal, lease))
         pipeline = pipeline_named(session.p.project.root, then.pipeline)
+        told = _environment(then.environment)  # once the project's code has loaded its libraries, as in the run
         call = call_of(p, pipeline, then, session.resources, session.codecs)
         covered = _Covered(file_secrets(Path(job["project"])))
         print("\n".join(covered(line) for line in [*told, _called(call, job["stop"])]), flush=True)

@@ -33,7 +33,7 @@ class Frame:
         try:
             import pandas
         except ImportError:
-            hint = "pip install pandas; or stay with to_polars(), to_arrow()."
+            hint = "pip install 'werk[pandas]'; or stay with to_polars(), to_arrow()."
             raise InputError("pandas is not installed here.", code="library-missing", hint=hint) from None
         return cast("pd.DataFrame", from_polars(self._frame, pandas.DataFrame))
 

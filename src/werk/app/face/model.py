@@ -17,7 +17,8 @@ from werk.app.face.project import Project
 from werk.app.face.shown import Record
 from werk.core.errors import InputError
 from werk.pipelines.story.markup import Html, tag
-from werk.workflow.frames import frame_kind, to_polars
+from werk.workflow.frames import to_polars
+from werk.workflow.types import frame_kind
 
 WIDE, LINE = 420, 24
 

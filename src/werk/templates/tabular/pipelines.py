@@ -33,9 +33,9 @@ def load(table: str, *, tables) -> pl.DataFrame:
 
 @step("feature-engineering")
 def split(rows: pl.DataFrame, holdout: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows to fit on and rows held out. When rows have a time, split by time instead: the future is what will be asked."""
+    """Rows to fit on and rows held out, drawn by the key's first column: what belongs together stays on one side."""
     known = rows.drop_nulls(TARGET)
-    drawn = pl.Series([lot(key) for key in known.select(KEY).rows()], dtype=pl.Float64)
+    drawn = pl.Series([lot(key) for key in known.select(KEY[:1]).rows()], dtype=pl.Float64)
     return known.filter(drawn >= holdout), known.filter(drawn < holdout)
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from flights.features import DAY, HOUR, KEY, TARGET, engineer, flights, scheduled
+from werk import as_frame
 from werk.features import Tables
 from werk.features.leak import Frames, Known, leak_check
 
@@ -28,7 +29,7 @@ CUTOFFS = (
     datetime(2013, 9, 18, 12, 0, tzinfo=UTC),
     datetime(2013, 11, 3, 18, 59, tzinfo=UTC),
 )
-Engineer = Callable[[pl.LazyFrame, Tables], pl.DataFrame]
+Engineer = Callable[[pl.LazyFrame, Tables], object]
 
 
 class Held:
@@ -44,7 +45,7 @@ class Held:
 def dated(tables: Tables) -> dict[str, pl.DataFrame]:
     """The five tables in memory; a register's row is dated by the cutoff of the first flight that needs it."""
     frames = {f"raw.{name}": tables.scan(f"raw.{name}").collect() for name in NAMES}
-    frames["raw.flights"] = scheduled(tables).collect()
+    frames["raw.flights"] = as_frame(scheduled(tables), pl.DataFrame)
     flown = frames["raw.flights"].with_columns(JUDGED.alias(FIRST))
     for name, (key, column) in REGISTERED.items():
         first = flown.group_by(pl.col(column).alias(key)).agg(pl.col(FIRST).min())
@@ -65,8 +66,8 @@ def changes(
     def features(tables: Frames, cutoff: datetime) -> pl.DataFrame:
         held = Held(tables)
         near = JUDGED.is_between(cutoff - 2 * HOUR, cutoff, closed="right")
-        rows = flights(held, (cutoff - DAY).date(), (cutoff + 2 * DAY).date()).filter(near)
-        return build(rows, held).sort(KEY).drop(TARGET)
+        rows = as_frame(flights(held, (cutoff - DAY).date(), (cutoff + 2 * DAY).date()), pl.LazyFrame).filter(near)
+        return as_frame(build(rows, held), pl.DataFrame).sort(KEY).drop(TARGET)
 
     return leak_check(features, frames, cutoffs, _known(frames), seed=seed)
 

@@ -1,0 +1,1 @@
+"""A first project for a file of one's own: every file of it is a proposal, with `# check this` at each guess."""
