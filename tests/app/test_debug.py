@@ -145,7 +145,7 @@ def test_an_input_that_is_gone_is_named(changed: tuple[Path, str]) -> None:
 
 
 def test_a_step_that_did_not_fail_can_be_stopped_in(failed: tuple[Path, str, str]) -> None:
-    project, run, finished = failed
+    project, _, finished = failed
     said = werk(project, "debug", finished, "divide", "--break", given="p counted, by\nn\np total\nq\n")
     assert said.returncode == 0, said.stderr
     assert "(42, 2)" in said.stdout

@@ -270,7 +270,6 @@ def show(
 
 
 @app.command()
-<<<<<<< HEAD
 def debug(
     run: RunId,
     step: Annotated[str | None, typer.Argument(help="One of its steps (default: the one that failed).")] = None,
@@ -289,10 +288,6 @@ def debug(
 
 
 @app.command()
-def logs(run: RunId, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Show what each step of a run did. State, attempts, seconds, memory; of a failure your own traceback."""
-    _do("show.logs", json, run=run, project=project, profile=profile)
-=======
 def logs(
     run: RunId,
     step: Annotated[str | None, typer.Argument(help="Only what this step printed, in its last attempt.")] = None,
@@ -308,7 +303,6 @@ def logs(
         _do("logs.follow", json, run=run, step=step, project=project, profile=profile)
     else:
         _do("logs.logs", json, run=run, step=step, attempt=attempt, project=project, profile=profile)
->>>>>>> main
 
 
 @app.command()

@@ -55,7 +55,7 @@ def _debugged(job: Mapping[str, Any]) -> int:
             raise Failed(f"The run {then.run} is being driven just now.", code="debug-held", hint=hint)
         p = replace(session.p, journal=RunJournal(session.p.journal, lease))
         pipeline = pipeline_named(session.p.project.root, then.pipeline)
-        told = _environment(then.environment)  # once the project's code has loaded its libraries, as in the run
+        told = _environment(then.environment)  # now that the project's code has loaded its libraries, as in the run
         call = call_of(p, pipeline, then, session.resources, session.codecs)
         covered = _Covered(file_secrets(Path(job["project"])))
         print("\n".join(covered(line) for line in [*told, _called(call, job["stop"])]), flush=True)
@@ -103,7 +103,9 @@ def _environment(then: Mapping[str, JSON]) -> list[str]:
     was = Environment.from_json(then)
     if not was.facts:
         return []
-    lines = differences(was, Environment.from_json(cast("Mapping[str, JSON]", asdict(capture_environment()))))
+    now = Environment.from_json(cast("Mapping[str, JSON]", asdict(capture_environment())))
+    # Threads of a library that a run loads and that this step has not needed so far say nothing.
+    lines = [line for line in differences(was, now) if not (line.startswith("thread ") and line.endswith("-> absent"))]
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return [f"environment, since the run: {line}" for line in lines[:_SHOWN]] + more
 
