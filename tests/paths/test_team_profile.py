@@ -113,9 +113,9 @@ def test_a_model_is_traced_to_its_files_from_either_place(both: Both, team: Any,
     assert traced == {"flights.parquet", "planes.parquet", "weather.parquet"}
 
 
-def test_with_the_team_profile_nothing_but_code_stays_on_this_machine(both: Both, team: Any) -> None:
+def test_with_the_team_profile_nothing_but_code_and_what_steps_print_stays_on_this_machine(both: Both, team: Any) -> None:
     kept = {name for name in both.team.left if name.startswith((".werk/", "lake"))}
-    assert {name for name in kept if not name.startswith(".werk/code.git")} == {".werk/.gitignore"}
+    assert {name for name in kept if not name.startswith((".werk/code.git", ".werk/logs"))} == {".werk/.gitignore"}
     assert {"lake", ".werk/journal.db", ".werk/objects"} <= both.local.left
     keys = team.stored()
     assert {f"lake/{both.id}/raw/{name}/_delta_log/00000000000000000000.json" for name in TABLES} <= set(keys)
