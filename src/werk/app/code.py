@@ -13,6 +13,7 @@ from werk.workflow import Pipeline
 from werk.workflow.capture import file_secrets, mask
 
 MODULE = "pipelines"
+EXTRAS = ("pandas",)  # libraries of a project that an extra of werk brings
 
 
 def load_pipelines(root: Path) -> dict[str, Pipeline]:
@@ -28,7 +29,7 @@ def load_pipelines(root: Path) -> dict[str, Pipeline]:
         raise StepFailed(
             f"{MODULE}.py cannot be imported: {covered(_kind(wrong))}.",
             code="project-code-broken",
-            hint="Mend it and run again.",
+            hint=_way_out(wrong),
             user_traceback=covered(_theirs(wrong, root)),
         ) from wrong
     return {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
@@ -39,6 +40,12 @@ def pipeline_named(root: Path, name: str) -> Pipeline:
     if name not in found:
         raise unknown("pipeline", name, found, code="pipeline-unknown")
     return found[name]
+
+
+def _way_out(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"pip install 'werk[{error.name}]', and run again."
+    return "Mend it and run again."
 
 
 def _kind(error: BaseException) -> str:
