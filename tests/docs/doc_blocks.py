@@ -17,7 +17,7 @@ PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(TEMPLATES.glob("*/README.md")),
-    ROOT / "examples" / "toy_plugin" / "README.md",
+    *(ROOT / "examples" / name / "README.md" for name in ("own_case", "toy_plugin")),
 )
 SHELL = ("sh", "")
 LANGUAGES = (*SHELL, "text", "python", "py", "toml", "yaml", "json", "diff")  # `py` is a signature, made from the code

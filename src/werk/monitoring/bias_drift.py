@@ -16,6 +16,7 @@ from werk.monitoring.words import listed
 
 FOUR_FIFTHS = log(5 / 4)  # the four-fifths rule, either way: a disparate impact that moved by a quarter
 Moved = Mapping[str, Sequence[tuple[str, float]]]
+RIGHT = ("AD",)  # where the outcome is no yes or no, only how often the predictions are right can be compared
 SAYS = {"DPL": "real outcomes", "DI": "alarms raised", "AD": "right predictions", "RD": "outcomes found"}
 
 
@@ -24,8 +25,9 @@ def check_bias(baseline: Baseline, window: str, rows: Rows, limits: Thresholds) 
         return cannot_say(BIAS, window, "no groups with known outcomes were given to compare")
     now = rows.bias(baseline.decision)
     judged = {name: now[name] for name in sorted(now) if _enough(now[name], limits) and _known(baseline, name, limits)}
-    least = _least(baseline, rows, len(judged) * len(METRICS), limits)
-    moved = {name: of for name in judged if (of := _moved(baseline.groups[name], now[name], limits, least))}
+    compared = METRICS if baseline.task == "binary" else RIGHT
+    least = _least(baseline, rows, len(judged) * len(compared), limits)
+    moved = {name: of for name in judged if (of := _moved(baseline.groups[name], now[name], limits, least, compared))}
     values: dict[str, JSON] = {
         "groups": {name: _numbers(of) for name, of in now.items()},
         "moved": {f"{name} {metric}": by for name, of in moved.items() for metric, by in of},
@@ -66,10 +68,10 @@ def _known(baseline: Baseline, name: str, limits: Thresholds) -> bool:
     return name in baseline.groups and _enough(baseline.groups[name], limits)
 
 
-def _moved(then: GroupBias, now: GroupBias, limits: Thresholds, least: float) -> list[tuple[str, float]]:
+def _moved(then: GroupBias, now: GroupBias, limits: Thresholds, least: float, compared: Sequence[str]) -> list[tuple[str, float]]:
     """The group's metrics that moved beyond their limit, the furthest first."""
-    sizes = {metric: _size(metric, then, now, limits, least) for metric in METRICS}
-    over = sorted((metric for metric in METRICS if sizes[metric] >= 1), key=lambda metric: -sizes[metric])
+    sizes = {metric: _size(metric, then, now, limits, least) for metric in compared}
+    over = sorted((metric for metric in compared if sizes[metric] >= 1), key=lambda metric: -sizes[metric])
     return [(metric, getattr(now, metric) - getattr(then, metric)) for metric in over]
 
 

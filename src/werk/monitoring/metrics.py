@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import asin, sqrt
+from math import asin, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,19 @@ def brier(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> Interval 
     return _around(float(missed.mean()), _variance(missed))
 
 
+def errors(missed: NDArray[np.float64]) -> dict[str, Interval | None]:
+    """Of a regression: the mean error, and the root of the mean squared one, which large errors weigh more in."""
+    if not len(missed):
+        return {"mae": None, "rmse": None}
+    squared = _around(float((missed**2).mean()), _variance(missed**2), inf)
+    return {"mae": _around(float(missed.mean()), _variance(missed), inf), "rmse": Interval(*map(sqrt, asdict(squared).values()))}
+
+
+def hits(missed: NDArray[np.float64]) -> dict[str, Interval | None]:
+    """Of a multiclass model: the share of right answers."""
+    return {"accuracy": _around(float(1 - missed.mean()), _variance(missed)) if len(missed) else None}
+
+
 def cohens_h(p: float, q: float) -> float:
     """Distance of two shares on the scale where every shift is equally easy to see (Cohen 1988)."""
     return 2 * asin(sqrt(q)) - 2 * asin(sqrt(p))
@@ -61,6 +74,6 @@ def _variance(parts: NDArray[np.float64]) -> float:
     return float(parts.var(ddof=1)) / len(parts) if len(parts) > 1 else 0.25
 
 
-def _around(value: float, variance: float) -> Interval:
+def _around(value: float, variance: float, most: float = 1.0) -> Interval:
     wide = Z95 * sqrt(variance)
-    return Interval(value, max(0.0, value - wide), min(1.0, value + wide))
+    return Interval(value, max(0.0, value - wide), min(most, value + wide))

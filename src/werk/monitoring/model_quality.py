@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from werk.core.canonical import JSON
 from werk.core.nouns import Verdict
+from werk.monitoring.answers import check_answers, outcomes_missing
 from werk.monitoring.baselines import Baseline, Rows
 from werk.monitoring.metrics import Interval, cohens_h
 from werk.monitoring.thresholds import Thresholds
 from werk.monitoring.verdict import MODEL_QUALITY, MonitorVerdict, cannot_say
-from werk.monitoring.words import count, percent
+from werk.monitoring.words import percent, shared
 
 
 def check_model(baseline: Baseline, window: str, rows: Rows, limits: Thresholds) -> MonitorVerdict:
     """Violated when AUC falls below the baseline's interval by the margin, or the outcome's share shifts by `label_h`."""
+    if rows.task != "binary":
+        return check_answers(baseline, window, rows, limits)
     known, total = int(rows.known.sum()), len(rows.scores)
     now, then = rows.auc(), baseline.metrics.get("auc")
     values = _values(baseline, rows, now, then)
-    missing = _missing(baseline, known, total, limits)
+    missing = outcomes_missing(baseline, known, total, limits)
     if missing:
         return cannot_say(MODEL_QUALITY, window, missing, values)
     share = float(rows.labels[rows.known].mean())
@@ -31,18 +34,10 @@ def check_model(baseline: Baseline, window: str, rows: Rows, limits: Thresholds)
     return MonitorVerdict(MODEL_QUALITY, window, verdict, f"{window}: {told}; {_ranks(now, then, limits.auc_margin)}", values)
 
 
-def _missing(baseline: Baseline, known: int, total: int, limits: Thresholds) -> str | None:
-    if not known or known < limits.labels * total:
-        return f"the outcomes of {known:,} of {count(total, baseline.things)} are known so far"
-    if known < limits.rows:
-        return f"the outcomes of {count(known, baseline.things)} are too few to judge"
-    return "no outcomes were known at acceptance to compare with" if baseline.label_share is None else None
-
-
 def _shifted(baseline: Baseline, share: float, of_all: str, limits: Thresholds) -> tuple[bool, str]:
     assert baseline.label_share is not None
     was, size = baseline.label_share, cohens_h(baseline.label_share, share)
-    told = f"{percent(share)} of the {baseline.things} were {baseline.outcome}{of_all}, {percent(was)} at acceptance"
+    told = f"{shared(share, baseline.things, baseline.outcome)}{of_all}, {percent(was)} at acceptance"
     shifted = abs(size) >= limits.label_h
     return shifted, f"{told}: a shift beyond the limit (h {size:+.2f}, limit {limits.label_h})" if shifted else told
 

@@ -17,8 +17,10 @@ _USUAL = Thresholds()
 class Policy:
     """Bounds on what the monitors measured; None switches a cause off.
 
-    `auc_below`: how far AUC lies below the baseline's interval. `label_h`: shift of the outcome's share (Cohen's h, either
-    way). `prediction_psi`: shift of the scores. `feature_importance`: share of the importance whose features moved.
+    `auc_below`: how far AUC (of a multiclass model: accuracy) lies below the baseline's interval. `label_h`: shift of the
+    outcome's share (Cohen's h, either way; of a regression: of its mean, in standard deviations). `error_above`: how far a
+    regression's mean error lies above the baseline's interval, as a share of it. `prediction_psi`: shift of the scores.
+    `feature_importance`: share of the importance whose features moved.
     The defaults are the monitors' own thresholds, so that what starts a retraining is also shown as a violation.
     """
 
@@ -26,6 +28,7 @@ class Policy:
     label_h: float | None = _USUAL.label_h
     prediction_psi: float | None = _USUAL.psi
     feature_importance: float | None = _USUAL.importance
+    error_above: float | None = _USUAL.error_margin
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, object]) -> Policy:
@@ -46,6 +49,9 @@ class Policy:
         if verdict.monitor == MODEL_QUALITY:
             yield _number(verdict, "auc_below"), self.auc_below
             yield _number(verdict, "label_h"), self.label_h
+            yield _number(verdict, "accuracy_below"), self.auc_below
+            yield _number(verdict, "label_d"), self.label_h
+            yield _number(verdict, "error_above"), self.error_above
         if verdict.monitor == PREDICTION_DRIFT:
             yield _number(verdict, "psi"), self.prediction_psi
         if verdict.monitor == FEATURE_DRIFT:

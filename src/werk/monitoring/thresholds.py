@@ -31,7 +31,10 @@ class Thresholds:
     auc_margin: float = 0.05
     """Below the baseline's interval. That holds chance alone; months differ too: two standard deviations of the monthly AUC
     of models rolled through the flights' January to June, 0.762 to 0.811, are 0.046."""
+    error_margin: float = 0.1
+    """A regression's mean error may lie so far above the baseline's interval, as a share of its upper end."""
     label_h: float = 0.2
+    """A regression's outcomes: how many of their standard deviations their mean may move (Cohen's d, a small effect as well)."""
     group_rows: int = 500
     group_positives: int = 50
     bias: float = 0.1

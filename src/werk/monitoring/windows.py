@@ -39,7 +39,7 @@ def check(
     `values["input"]` of every verdict is a digest of what was counted, so that the same rows give the same facts.
     """
     limits, cells = thresholds or Thresholds(), counted(baseline, features)
-    rows = rows_of(features, scores, labels, groups, blocks)
+    rows = rows_of(features, scores, labels, groups, blocks, baseline.task, baseline.classes)
     verdicts = [
         check_data(baseline, window, features, cells, limits),
         check_features(baseline, window, cells, limits),
@@ -48,7 +48,8 @@ def check(
         check_bias(baseline, window, rows, limits),
         check_explanation(window, baseline.importance, importance, limits),
     ]
-    seen = _digest(cells, rows.scores, rows.labels)
+    said = rows.scores if rows.likeliest is None else rows.scores + rows.likeliest
+    seen = _digest(cells, said, rows.labels)
     return [replace(verdict, values={**verdict.values, "input": seen}) for verdict in verdicts]
 
 

@@ -24,6 +24,25 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "none"
 
 
+def number(value: float) -> str:
+    """
+    >>> number(1234.5678), number(0.0123456), number(-3.0)
+    ('1,235', '0.01235', '-3')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def shared(share: float, things: str, outcome: str) -> str:
+    """An outcome that goes by the name of its column is no word for the rows.
+
+    >>> shared(0.2284, "flights", "late"), shared(0.022, "rows", "Machine failure")
+    ('22.8 % of the flights were late', 'Machine failure was true in 2.2 % of the rows')
+    """
+    if things == "rows" and outcome != "positive":
+        return f"{outcome} was true in {percent(share)} of the rows"
+    return f"{percent(share)} of the {things} were {outcome}"
+
+
 def euros(eur: float) -> str:
     """
     >>> euros(0.0000283), euros(12.5), euros(0.0)

@@ -18,6 +18,7 @@ from werk.core.nouns import ModelVersion
 from werk.core.platform import Platform
 from werk.core.spec import FromStep, Spec
 from werk.models import Model
+from werk.models.compiled import answered
 from werk.pipelines.prediction import Served, prediction
 from werk.pipelines.steps import batch_inference, load
 from werk.serving.score import batch_of, prediction_ids
@@ -29,7 +30,10 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """`added` moves the score in margin space (log-odds for a binary model); `value` is what the feature was."""
+    """`added` moves the score in margin space: log-odds for a binary model, the number itself for most regressions.
+
+    `value` is what the feature was.
+    """
 
     feature: str
     value: JSON
@@ -40,7 +44,8 @@ class Contribution:
 class Explained:
     """`again` is the score computed anew from the recorded features; `base` plus all contributions is its margin.
 
-    A batch prediction names the `run` that made it, a served one the `deployment` that answered.
+    A batch prediction names the `run` that made it, a served one the `deployment` that answered. `of` is the class that a
+    multiclass model found the likeliest: `score` is its probability, and the contributions speak of it.
     """
 
     prediction: str
@@ -51,9 +56,11 @@ class Explained:
     again: float
     base: float
     contributions: tuple[Contribution, ...]
+    of: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        told = asdict(self)
+        return told if self.of else {name: value for name, value in told.items() if name != "of"}
 
 
 def explain(p: Platform, id: str) -> Explained:
@@ -66,33 +73,41 @@ def _of_batch(p: Platform, id: str, found: Mapping[str, object]) -> Explained:
     mv = ModelVersion(str(found["model"]), int(cast("int", found["version"])))
     model = load(p, mv)
     row = _features(p, mv, model, found)
-    score = _again(p, mv, model, models.matrix(model, row), found["score"])
-    base, said = _contributions(p, model, models.matrix(model, row), row.select(model.features).row(0, named=True))
-    return Explained(id, str(mv), str(found["run"]), None, score, score, base, said)
+    score, of = _again(p, mv, model, models.matrix(model, row), found["score"])
+    base, said = _contributions(p, model, models.matrix(model, row), row.select(model.features).row(0, named=True), of)
+    return Explained(id, str(mv), str(found["run"]), None, score, score, base, said, _class(model, of))
 
 
 def _of_served(p: Platform, found: Served) -> Explained:
     """From the values in the log, made into the model's numbers as the server has made them."""
     model = load(p, found.mv)
     values = Signature.of(model).encode({name: [value] for name, value in found.features.items()}, 1)
-    score = _again(p, found.mv, model, values, found.score)
-    base, said = _contributions(p, model, values, found.features)
-    return Explained(found.prediction_id, str(found.mv), None, found.deployment, score, score, base, said)
+    score, of = _again(p, found.mv, model, values, found.score)
+    base, said = _contributions(p, model, values, found.features, of)
+    return Explained(found.prediction_id, str(found.mv), None, found.deployment, score, score, base, said, _class(model, of))
 
 
-def _again(p: Platform, mv: ModelVersion, model: Model, values: Numbers, score: object) -> float:
-    again = p.model_format[model.format].predict(model.estimator, values)
-    if again.ndim != 1:
+def _again(p: Platform, mv: ModelVersion, model: Model, values: Numbers, score: object) -> tuple[float, int | None]:
+    """The score and, of a multiclass model, which class it is the probability of; a served one was told all of them."""
+    again = answered(p.model_format[model.format], model, values)
+    if again.ndim != 1 and not model.classes:
         raise InputError(f"{mv} gives {again.shape[1]} scores a row.", code="score-shape", hint="One score a row is explained.")
-    if float(again[0]) != score:
+    of = int(again[0].argmax()) if model.classes else None
+    told = float(again[0] if of is None else again[0][of])
+    if score not in (told, again[0].tolist()):
         raise Failed(f"{mv} now answers {again[0]}, not {score}.", code="replay-unequal", hint="Run `werk audit verify`.")
-    return float(again[0])
+    return told, of
+
+
+def _class(model: Model, of: int | None) -> str | None:
+    return None if of is None else model.classes[of]
 
 
 def _contributions(
-    p: Platform, model: Model, values: Numbers, shown: Mapping[str, object]
+    p: Platform, model: Model, values: Numbers, shown: Mapping[str, object], of: int | None
 ) -> tuple[float, tuple[Contribution, ...]]:
-    *added, base = models.contributions(p, model, values)[0].tolist()
+    found = models.contributions(p, model, values)[0]
+    *added, base = (found if of is None else found[of]).tolist()
     said = [Contribution(name, _plain(shown[name]), size) for name, size in zip(model.features, added, strict=True)]
     return base, tuple(sorted(said, key=lambda one: (-abs(one.added), one.feature)))
 

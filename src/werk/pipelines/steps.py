@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from werk import data, governance, models, monitoring, registry
 from werk.core.canonical import JSON, canonical_json, sha256_hex
@@ -17,6 +18,7 @@ from werk.core.nouns import ModelVersion, Snapshot, Usage, Verdict
 from werk.core.platform import Platform
 from werk.core.ports.model_format import Explains
 from werk.models import Model, Report
+from werk.models.task import numbered
 from werk.monitoring import MonitorVerdict, Prices
 from werk.monitoring.verdict import EXPLANATION_DRIFT, FEATURE_DRIFT, PREDICTION_DRIFT
 from werk.pipelines import baselines, probe
@@ -24,7 +26,7 @@ from werk.pipelines.champion import check_pinned, pinned_champion
 from werk.pipelines.deploy import put_live
 from werk.pipelines.twin import twin
 from werk.serving.facts import record_predictions
-from werk.serving.score import batch_of, score
+from werk.serving.score import batch_of, probability_columns, score
 from werk.workflow import StepContext, step
 from werk.workflow.project_files import digests
 
@@ -132,7 +134,7 @@ def monitor(
     """
     holdout = holdout.sort(model.key)  # so that sums over rows repeat to the last bit
     scores = models.predict(p, model, holdout)
-    labels = holdout[model.target].cast(pl.Float64).to_numpy()
+    labels = numbered(holdout[model.target], model.kind, model.classes)
     accepted = monitoring.baseline(
         features=holdout.select(model.features),
         training=fit.select(model.features),
@@ -144,6 +146,8 @@ def monitor(
         importance=_importance(p, model, holdout),
         outcome=outcome,
         things=things,
+        task=model.kind,
+        classes=model.classes,
     )
     return {"baseline": baselines.keep(p, version, accepted, context.run)}
 
@@ -183,7 +187,8 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
 
     Each row's id is its own: of the version, the window, all rows and its key, so that an exact repeat gives it again.
 
-    Returns a row a prediction, sorted by the key: `prediction_id`, the key, `score` (for a binary model the probability of 1),
+    Returns a row a prediction, sorted by the key: `prediction_id`, the key, `score` (for a binary model the probability of 1, for
+    a regression the number; for a multiclass model that of the likeliest `class`, with `p_CLASS` for each of them),
     `model`, `version`, `canonical_hash`, `input_snapshot`, `window`, and `attributions` of 500 rows.
     """
     mv, made = ModelVersion.parse(model), _made_before(context, "rows")
@@ -200,6 +205,11 @@ def batch_inference(rows: pl.DataFrame, model: str, window: str, *, p: Platform,
     if _written_as(p, written, notes):
         record_predictions(p, written, mv, rows=len(scored), input_snapshot=snapshots, window=window)
     return scored
+
+
+def _answers(model: Model, scored: pl.DataFrame) -> NDArray[np.float64]:
+    """As the model gave them: a number a row, or a probability for each class."""
+    return scored.select(probability_columns(model.classes)).to_numpy() if model.classes else scored["score"].to_numpy()
 
 
 def _made_before(context: StepContext, name: str) -> str:
@@ -219,7 +229,7 @@ def _drift(p: Platform, mv: ModelVersion, model: Model, rows: pl.DataFrame, scor
         return "not checked"
     accepted = baselines.baseline_of(p, mv)
     features = rows.sort(model.key).select(model.features)
-    said = monitoring.check(accepted, window, features=features, scores=scored["score"].to_numpy())
+    said = monitoring.check(accepted, window, features=features, scores=_answers(model, scored))
     found = {verdict.verdict for verdict in said if verdict.monitor in (FEATURE_DRIFT, PREDICTION_DRIFT)}
     return "violation" if "violation" in found else "cannot say" if "cannot say" in found else "ok"
 
@@ -238,12 +248,13 @@ def check(
     loaded = load(p, mv)
     accepted = baselines.baseline_of(p, mv)
     ordered = rows.sort(loaded.key)
-    labels = ordered[loaded.target].cast(pl.Float64).fill_null(np.nan).to_numpy() if loaded.target in ordered.columns else None
+    known = ordered[loaded.target] if loaded.target in ordered.columns else None
+    labels = None if known is None else numbered(known, loaded.kind, loaded.classes)
     verdicts = monitoring.check(
         accepted,
         window,
         features=ordered.select(loaded.features),
-        scores=scored["score"].to_numpy(),
+        scores=_answers(loaded, scored),
         labels=labels,
         groups=_groups(loaded, ordered),
         blocks=_days(loaded, ordered),

@@ -351,7 +351,7 @@ def _predicted(live: Live, data: bytes, infers: bool) -> Predicted:
     request = (inference if infers else invocation)(parse_json(data), live.signature)
     scores = live.scores(live.signature.encode(request.columns, request.count))
     ids = _new_ids(request.count)
-    body = _inferred(live, request, scores, ids) if infers else {"predictions": scores, "prediction_ids": ids}
+    body = _inferred(live, request, scores, ids) if infers else {**_invoked(live, scores), "prediction_ids": ids}
     return Predicted(ids, _lines(live, request, scores, ids), orjson.dumps(body))
 
 
@@ -374,6 +374,18 @@ def _lines(live: Live, request: Request, scores: list[Any], ids: list[str]) -> b
     return b"".join(out)
 
 
+def _invoked(live: Live, scores: list[Any]) -> dict[str, object]:
+    """A number a row; of a multiclass model the likeliest class a row, and the probability of each by its name."""
+    names = live.model.classes
+    if not names:
+        return {"predictions": scores}
+    return {"predictions": _likeliest(names, scores), "probabilities": [dict(zip(names, row, strict=True)) for row in scores]}
+
+
+def _likeliest(names: Sequence[str], scores: list[Any]) -> list[str]:
+    return [names[row.index(max(row))] for row in scores]
+
+
 def _inferred(live: Live, request: Request, scores: list[Any], ids: list[str]) -> dict[str, object]:
     wide = isinstance(scores[0], list)
     shape = [len(scores), len(scores[0])] if wide else [len(scores)]
@@ -382,6 +394,9 @@ def _inferred(live: Live, request: Request, scores: list[Any], ids: list[str]) -
         "score": {"name": "score", "datatype": "FP64", "shape": shape, "data": flat},
         "prediction_id": {"name": "prediction_id", "datatype": "BYTES", "shape": [len(ids)], "data": ids},
     }
+    if live.model.classes:
+        said = _likeliest(live.model.classes, scores)
+        tensors["class"] = {"name": "class", "datatype": "BYTES", "shape": [len(said)], "data": said}
     answer: dict[str, object] = {
         "model_name": live.manifest.endpoint,
         "model_version": str(live.manifest.version),
@@ -393,10 +408,13 @@ def _inferred(live: Live, request: Request, scores: list[Any], ids: list[str]) -
 def _described(live: Live) -> bytes:
     signature = live.signature
     inputs = [{"name": n, "datatype": "BYTES" if n in signature.codes else "FP64", "shape": [-1]} for n in signature.features]
-    outputs = [
+    outputs: list[dict[str, object]] = [
         {"name": "score", "datatype": "FP64", "shape": [-1]},
         {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
     ]
+    if names := live.model.classes:
+        outputs[0] = {"name": "score", "datatype": "FP64", "shape": [-1, len(names)], "parameters": {"classes": names}}
+        outputs.append({"name": "class", "datatype": "BYTES", "shape": [-1]})
     named = {"name": live.manifest.endpoint, "versions": [str(live.manifest.version)], "platform": f"werk_{live.model.format}"}
     return orjson.dumps({**named, "inputs": inputs, "outputs": outputs})
 

@@ -14,7 +14,7 @@ from werk.core.canonical import sha256_hex
 from werk.core.errors import InputError, Tampered, WerkError
 from werk.core.plugins import build
 from werk.core.ports.model_format import ModelFormat
-from werk.models.compiled import Model, canonical_hash, restored
+from werk.models.compiled import Model, answered, canonical_hash, restored
 from werk.serving.manifest import Manifest, endpoints, manifest_path, parse_manifest
 from werk.serving.signature import Signature
 
@@ -43,7 +43,7 @@ class Live:
     def predict(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Raises `InputError` when the model cannot answer well-formed rows (a linear model and a missing value)."""
         try:
-            return self.form.predict(self.model.estimator, rows)
+            return answered(self.form, self.model, rows)
         except InputError as refusal:  # the rows fit the signature, so this is not a malformed request
             raise InputError(refusal.message, code="prediction-impossible", hint=refusal.hint) from refusal
         except ValueError as refusal:

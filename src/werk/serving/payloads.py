@@ -66,7 +66,7 @@ def inference(body: dict[str, Any], signature: Signature) -> Request:
         raise _shape(f"'id' must be text of at most {_LIMIT_ID} characters.")
     _check_plain(body)
     signature.check_width(len(tensors), "tensors")
-    only, outputs = tensors[0], _outputs(body.get("outputs"))
+    only, outputs = tensors[0], _outputs(body.get("outputs"), signature)
     if len(tensors) == 1 and only.get("name") not in signature.features and _rank(only) == 2:
         data = _tensor(only, signature)
         width = only["shape"][1]
@@ -84,18 +84,19 @@ def _check_plain(about: dict[str, Any]) -> None:
         raise _shape("Binary tensors are neither read nor written.")
 
 
-def _outputs(asked: object) -> tuple[str, ...]:
+def _outputs(asked: object, signature: Signature) -> tuple[str, ...]:
     """Which outputs the caller wants: all, unless they are named."""
+    there = (*OUTPUTS, "class") if signature.classes else OUTPUTS
     if asked is None:
-        return OUTPUTS
+        return there
     if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
         raise _shape("'outputs' must be a list of objects with a 'name'.")
-    for one in asked[: len(OUTPUTS) + 1]:  # among one more than there are, one is strange or there twice
+    for one in asked[: len(there) + 1]:  # among one more than there are, one is strange or there twice
         _check_plain(one)
-        if one.get("name") not in OUTPUTS:
-            raise unknown("output", _word(one.get("name")), OUTPUTS, code="output-unknown")
-    _check_once([one["name"] for one in asked[: len(OUTPUTS) + 1]])
-    return tuple(one["name"] for one in asked) or OUTPUTS
+        if one.get("name") not in there:
+            raise unknown("output", _word(one.get("name")), there, code="output-unknown")
+    _check_once([one["name"] for one in asked[: len(there) + 1]])
+    return tuple(one["name"] for one in asked) or there
 
 
 def _check_once(names: Sequence[str]) -> None:

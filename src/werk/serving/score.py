@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from werk.core.canonical import canonical_json
 from werk.core.errors import InputError, unknown
@@ -33,11 +35,14 @@ def score(
     rows that are to be written; without, the ids are of the version and the input. `with_attributions=n` adds a
     list column `attributions` (one value a feature, the base value last, in margin space) for n rows chosen by their
     prediction id, so that the same rows are chosen again; the others hold null.
+
+    `score` is a binary model's probability of 1 and a regression's number. A multiclass model has more columns: `class`, the
+    likeliest, whose probability `score` then is, and `p_CLASS` with the probability of each. Its attributions are of `class`.
     """
     rows = _by_key(model, frame.lazy().collect())
     identity = canonical_hash(p.model_format[model.format], model)
     answers = predict(p, model, rows)
-    if answers.ndim != 1:
+    if answers.ndim != 1 and not model.classes:
         raise InputError(
             f"{mv} gives {answers.shape[1]} scores a row.", code="score-shape", hint="Batch scoring takes one score a row."
         )
@@ -49,9 +54,45 @@ def score(
         pl.lit(identity).alias("canonical_hash"),
         pl.lit(str(input_snapshot)).alias("input_snapshot"),
         *model.key,
-        pl.Series("score", answers, dtype=pl.Float64),
+        *_said(model, answers),
     )
     return out.with_columns(_attributions(p, model, rows, ids, with_attributions)) if with_attributions else out
+
+
+def probability_columns(classes: Sequence[str]) -> list[str]:
+    """A column for each class, told apart also where a query takes capitals for small letters or a table no punctuation.
+
+    >>> probability_columns(["no", "No", "a b"])
+    ['p_no', 'p_No_2', 'p_a_b']
+    """
+    taken: dict[str, int] = {}
+    out = []
+    for name in classes:
+        plain = "p_" + re.sub(r"[\s,;{}()=`\"'.]", "_", name)
+        found = plain
+        while found.casefold() in taken:
+            taken[plain.casefold()] += 1
+            found = f"{plain}_{taken[plain.casefold()]}"
+        taken[found.casefold()] = 1
+        out.append(found)
+    return out
+
+
+def _said(model: Model, answers: NDArray[np.float64]) -> list[pl.Series]:
+    if not model.classes:
+        return [pl.Series("score", answers, dtype=pl.Float64)]
+    likeliest, columns = answers.argmax(axis=1), probability_columns(model.classes)
+    for name in ("class", *columns):
+        if name in model.key:
+            hint = "Call the key otherwise."
+            raise InputError(
+                f"The key '{name}' is what the predictions call one of their columns.", code="column-taken", hint=hint
+            )
+    return [
+        pl.Series("score", answers.max(axis=1, initial=0.0), dtype=pl.Float64),
+        pl.Series("class", [model.classes[at] for at in likeliest], dtype=pl.String),
+        *(pl.Series(name, answers[:, at], dtype=pl.Float64) for at, name in enumerate(columns)),
+    ]
 
 
 def batch_of(mv: ModelVersion, window: str, rows: str) -> str:
@@ -100,6 +141,8 @@ def _by_key(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
 def _attributions(p: Platform, model: Model, rows: pl.DataFrame, ids: list[str], count: int) -> pl.Series:
     chosen = np.sort(np.argsort(np.array(ids))[:count])  # ids are hashes: the smallest are a repeatable random sample
     values = explain(p, model, rows[chosen]) if len(chosen) else np.empty((0, 0))
+    if values.ndim == 3:
+        values = values[np.arange(len(chosen)), predict(p, model, rows[chosen]).argmax(axis=1)]
     out: list[list[float] | None] = [None] * len(ids)
     for at, row in zip(chosen, values, strict=True):
         out[at] = row.tolist()

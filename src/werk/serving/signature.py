@@ -29,11 +29,12 @@ class Signature:
     codes: Mapping[str, Mapping[str, float]]
     key: tuple[str, ...]
     known: frozenset[str]
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: Model) -> Signature:
         codes = {name: {value: float(at) for at, value in enumerate(values)} for name, values in model.categories.items()}
-        return cls(model.features, codes, model.key, frozenset((*model.features, *model.key)))
+        return cls(model.features, codes, model.key, frozenset((*model.features, *model.key)), model.classes)
 
     def check_width(self, count: int, what: str) -> None:
         """Far more names than the model has are refused unread; a few too many are read, so that the wrong one can be named."""
