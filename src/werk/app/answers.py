@@ -95,6 +95,8 @@ def show_error(error: WerkError, *, as_json: bool) -> None:
     print(f"{_who(error)}: {error.message} [{error.code}]", file=sys.stderr)
     if error.hint:
         print(f"  next: {error.hint}", file=sys.stderr)
+    if sys.stderr.isatty():  # for a person, not for a log
+        print(f"  more: werk help {error.code}", file=sys.stderr)
 
 
 def _who(error: WerkError) -> str:

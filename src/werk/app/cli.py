@@ -512,6 +512,16 @@ def doctor(project: ProjectDir = None, profile: Profile = None, json: Json = Fal
     _do("doctor.doctor", json, project=project, profile=profile)
 
 
+@app.command("help")
+def help_on(
+    word: Annotated[list[str] | None, typer.Argument(help="An error code, a command or a topic such as journal.")] = None,
+    json: Json = False,
+) -> None:
+    """Explain an error code, a command or a topic, offline. Of a code: what it means, why it exists, whose move it is, what is
+    next. Example: `werk help table-unknown`."""
+    _do("help.help_on", json, word=" ".join(word) if word else None)
+
+
 @actor.command("add")
 def actor_add(
     name: Annotated[str, typer.Argument(help="The holder's name.")],

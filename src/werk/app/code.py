@@ -14,6 +14,7 @@ from werk.workflow.capture import file_secrets, mask
 
 MODULE = "pipelines"
 EXTRAS = ("pandas",)  # libraries of a project that an extra of werk brings
+CELLS = "notebook_cells"  # modules that a notebook's cells became; their pipelines are named MODULE:PIPELINE
 
 
 def load_pipelines(root: Path) -> dict[str, Pipeline]:
@@ -22,24 +23,48 @@ def load_pipelines(root: Path) -> dict[str, Pipeline]:
         sys.path.insert(0, str(root))
     if not (root / f"{MODULE}.py").is_file():
         raise unknown("file", f"{MODULE}.py", [p.name for p in root.glob("*.py")], code="project-code-missing")
+    return _pipelines_of(root, MODULE)
+
+
+def pipeline_named(root: Path, name: str) -> Pipeline:
+    """`NAME` of pipelines.py, or `NOTEBOOK:NAME` of a notebook's cells."""
+    notebook, of_cells, own = name.rpartition(":")
+    found = _of_cells(root, notebook) if of_cells else load_pipelines(root)
+    if own not in found:
+        raise unknown("pipeline", name, [f"{notebook}{of_cells}{other}" for other in found], code="pipeline-unknown")
+    return found[own]
+
+
+def cells_file(pipeline: str) -> str:
+    """The file below the project that a pipeline's cells became, nothing for one of pipelines.py."""
+    notebook = pipeline.rpartition(":")[0]
+    return f"{CELLS}/{notebook}.py" if notebook else ""
+
+
+def _of_cells(root: Path, notebook: str) -> dict[str, Pipeline]:
+    known = [path.stem for path in (root / CELLS).glob("*.py")]
+    if notebook not in known:
+        raise unknown("notebook", notebook, known, code="notebook-unknown")
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    found = _pipelines_of(root, f"{CELLS}.{notebook}")
+    for name, pipeline in found.items():
+        pipeline.name = f"{notebook}:{name}"
+    return found
+
+
+def _pipelines_of(root: Path, name: str) -> dict[str, Pipeline]:
     try:
-        module = importlib.import_module(MODULE)
+        module = importlib.import_module(name)
     except (Exception, SystemExit) as wrong:
         covered = partial(mask, values=file_secrets(root))
         raise StepFailed(
-            f"{MODULE}.py cannot be imported: {covered(_kind(wrong))}.",
+            f"{name.replace('.', '/')}.py cannot be imported: {covered(_kind(wrong))}.",
             code="project-code-broken",
             hint=_way_out(wrong),
             user_traceback=covered(_theirs(wrong, root)),
         ) from wrong
     return {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
-
-
-def pipeline_named(root: Path, name: str) -> Pipeline:
-    found = load_pipelines(root)
-    if name not in found:
-        raise unknown("pipeline", name, found, code="pipeline-unknown")
-    return found[name]
 
 
 def _way_out(error: BaseException) -> str:

@@ -25,7 +25,6 @@ from werk.models.fit import Rows, by_key, matrix, predict
 from werk.models.golden import check_golden, load_golden
 from werk.models.metrics import (
     Interval,
-    auc_difference,
     calibration,
     checked_labels,
     confidence,
@@ -40,6 +39,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _EXPLAINED_ROWS = 1000
 _TIMED_ROWS, _TIMED_TIMES = 300, 3
+MEASURE = {"binary": "auc", "multiclass": "accuracy", "regression": "mae"}  # what two models are compared by
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +139,12 @@ def evaluate(
 
 
 def compare(p: Platform, a: Model, b: Model, frame: Rows) -> dict[str, JSON]:
-    """AUC of `a` minus AUC of `b` on the same rows with DeLong's paired interval: `{difference, low, high}`."""
+    """`MEASURE` of `a` minus that of `b` on the same rows, with the paired interval: `{difference, low, high}`."""
     ours, theirs = measured(p, a, frame), measured(p, b, by_key(frame, a.key))
-    if ours.task != "binary" or a.target != b.target or a.key != b.key:
-        raise InputError("Only two binary models of one target and key compare.", code="compare-unlike", hint="Compare reports.")
-    gap = auc_difference(ours.scores, theirs.scores, ours.labels)
+    if (ours.task, a.target, a.key, a.classes) != (theirs.task, b.target, b.key, b.classes):
+        said = "Only two models of one task, target and key, and of the same classes, compare."
+        raise InputError(said, code="compare-unlike", hint="Compare reports.")
+    gap = differences(ours.task, ours.scores, theirs.scores, ours.labels)[MEASURE[ours.task]]
     return {"difference": gap.value, "low": gap.low, "high": gap.high}
 
 

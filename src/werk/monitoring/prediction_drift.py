@@ -10,7 +10,7 @@ from werk.monitoring.baselines import Baseline, Rows
 from werk.monitoring.feature_drift import shift
 from werk.monitoring.thresholds import Thresholds
 from werk.monitoring.verdict import PREDICTION_DRIFT, MonitorVerdict, cannot_say
-from werk.monitoring.words import count, number, percent
+from werk.monitoring.words import count, is_name, number, percent
 
 
 def check_predictions(baseline: Baseline, window: str, rows: Rows, limits: Thresholds) -> MonitorVerdict:
@@ -31,6 +31,8 @@ def check_predictions(baseline: Baseline, window: str, rows: Rows, limits: Thres
 
 
 def _expects(baseline: Baseline, rows: Rows, mean: float, then: float) -> str:
+    if baseline.task == "binary" and is_name(baseline.things, baseline.outcome):
+        return f"the model expects {baseline.outcome} to be true in {percent(mean)} ({percent(then)} at acceptance)"
     if baseline.task == "binary":
         return f"the model expects {percent(mean)} {baseline.outcome} ({percent(then)} at acceptance)"
     if baseline.task == "regression":

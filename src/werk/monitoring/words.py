@@ -32,13 +32,17 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def shared(share: float, things: str, outcome: str) -> str:
-    """An outcome that goes by the name of its column is no word for the rows.
+def is_name(things: str, outcome: str) -> bool:
+    """Whether an outcome goes by the name of its column and is no word for the rows: nobody has named the rows either."""
+    return things == "rows" and outcome != "positive"
 
+
+def shared(share: float, things: str, outcome: str) -> str:
+    """
     >>> shared(0.2284, "flights", "late"), shared(0.022, "rows", "Machine failure")
     ('22.8 % of the flights were late', 'Machine failure was true in 2.2 % of the rows')
     """
-    if things == "rows" and outcome != "positive":
+    if is_name(things, outcome):
         return f"{outcome} was true in {percent(share)} of the rows"
     return f"{percent(share)} of the {things} were {outcome}"
 

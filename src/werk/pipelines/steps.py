@@ -18,6 +18,8 @@ from werk.core.nouns import ModelVersion, Snapshot, Usage, Verdict
 from werk.core.platform import Platform
 from werk.core.ports.model_format import Explains
 from werk.models import Model, Report
+from werk.models.evaluate import MEASURE
+from werk.models.metrics import metrics
 from werk.models.task import numbered
 from werk.monitoring import MonitorVerdict, Prices
 from werk.monitoring.verdict import EXPLANATION_DRIFT, FEATURE_DRIFT, PREDICTION_DRIFT
@@ -274,7 +276,10 @@ def rung(
     `knows` names the rung and `place` orders it; rows without an outcome are left out. Returns `auc`, `low` and `high`.
     """
     known = rows.drop_nulls(model.target).sort(model.key)
-    found = models.auc(models.predict(p, model, known), known[model.target].cast(pl.Float64).to_numpy())
+    if model.kind == "regression":
+        hint = "Compare two registered versions instead: steps.compare."
+        raise InputError("A ladder is measured in AUC, which a regression does not have.", code="ladder-no-auc", hint=hint)
+    found = metrics(model.kind, models.predict(p, model, known), numbered(known[model.target], model.kind, model.classes))["auc"]
     said: dict[str, float | None] = {"auc": found.value, "low": found.low, "high": found.high}
     body: dict[str, JSON] = {"place": place, "knows": knows, "rows": len(known), **said}
     p.journal.append([NewFact("rung.measured", p.project.name, body, dedupe_key=f"rung/{context.run}/{context.step}")])
@@ -292,16 +297,21 @@ def deploy(model: str, *, p: Platform, context: StepContext) -> dict[str, str]:
 def compare(rows: pl.DataFrame, a: str, b: str, window: str, *, p: Platform, context: StepContext) -> dict[str, float]:
     """Record the AUC of version `a` minus that of `b` on the same rows, with its 95 % interval (DeLong).
 
-    Rows without an outcome are left out. Returns `difference`, `low`, `high`, `auc_a` and `auc_b`.
+    Rows without an outcome are left out. Returns `difference`, `low`, `high`, `auc_a` and `auc_b`. Multiclass models are
+    compared by their right answers (`accuracy_a`, `accuracy_b`), regressions by their mean error (`mae_a`, `mae_b`).
     """
     ours, theirs = load(p, ModelVersion.parse(a)), load(p, ModelVersion.parse(b))
     known = rows.drop_nulls(ours.target)
-    labels = known[ours.target].cast(pl.Float64).to_numpy()
-    aucs = {name: models.auc(models.predict(p, model, known), labels).value for name, model in (("a", ours), ("b", theirs))}
-    said = {**models.compare(p, ours, theirs, known), "auc_a": aucs["a"], "auc_b": aucs["b"]}
+    said, measure = models.compare(p, ours, theirs, known), MEASURE[ours.kind]
+    said |= {f"{measure}_{name}": _measured(p, model, known) for name, model in (("a", ours), ("b", theirs))}
     body: dict[str, JSON] = {"a": a, "b": b, "window": window, "rows": len(known), **said}
     p.journal.append([NewFact("models.compared", ModelVersion.parse(a).model, body, dedupe_key=f"compared/{context.run}")])
     return {name: float(cast("float", value)) for name, value in said.items()}
+
+
+def _measured(p: Platform, model: Model, known: pl.DataFrame) -> float | None:
+    labels = numbered(known[model.target], model.kind, model.classes)
+    return metrics(model.kind, models.predict(p, model, known), labels)[MEASURE[model.kind]].value
 
 
 def load(p: Platform, mv: ModelVersion) -> Model:

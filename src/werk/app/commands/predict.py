@@ -106,7 +106,8 @@ def explain(id: str, project: Path | None, profile: str | None) -> Answer:
 
 
 def _said(found: Explained) -> list[str]:
-    lines = [f"{found.prediction}  score {found.score!r}, asked again: {found.again!r} (equal)"]
+    of = f" of {found.of}" if found.of else ""
+    lines = [f"{found.prediction}  score {found.score!r}{of}, asked again: {found.again!r} (equal)"]
     lines.append(f"by {found.model} in {found.run}" if found.run else f"by {found.model}, served as {found.deployment}")
     lines.append(f"  {'base':<24} {'':>12} {found.base:+.4f}")
     return lines + [f"  {one.feature:<24} {_short(one.value):>12} {one.added:+.4f}" for one in found.contributions[:12]]

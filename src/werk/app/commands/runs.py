@@ -15,7 +15,7 @@ from typing import Any, cast, get_args
 
 from werk import data, governance, registry
 from werk.app.answers import Answer
-from werk.app.code import load_pipelines, pipeline_named
+from werk.app.code import cells_file, load_pipelines, pipeline_named
 from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.commands.show import run_record, run_row, time_of
@@ -27,7 +27,7 @@ from werk.pipelines.cost import record_cost
 from werk.pipelines.restated import restate
 from werk.pipelines.steps import register
 from werk.workflow import Pipeline, Progress, parse_params
-from werk.workflow.capture import capture_code, capture_environment, withheld
+from werk.workflow.capture import CodeTree, capture_code, capture_environment, kept_file, withheld
 from werk.workflow.codehash import elsewhere_in
 from werk.workflow.triggers import Firing, Trigger, check
 from werk.workflow.triggers import drain as fire
@@ -201,6 +201,7 @@ def _code(session: Session, pipeline: Pipeline) -> dict[str, JSON]:
     """What the run is recorded with; a file that a rebuild will miss is told while its author can still mend it."""
     root = session.p.project.root
     code = capture_code(root, root / ".werk" / "code.git")
+    _check_cells(pipeline, root, code)
     for name in withheld(code.left_out):
         print(f"warning: {name} is not kept with the run's code, so that no rebuild can use it", file=sys.stderr)
         print("  next: read it from the environment: os.environ[...] in code, {env = ...} in werk.toml", file=sys.stderr)
@@ -212,6 +213,15 @@ def _code(session: Session, pipeline: Pipeline) -> dict[str, JSON]:
         )
         print("  next: move it into the project, or build it into a package and install that", file=sys.stderr)
     return {**cast("dict[str, JSON]", asdict(code)), **({"elsewhere": dict(elsewhere)} if elsewhere else {})}
+
+
+def _check_cells(pipeline: Pipeline, root: Path, code: CodeTree) -> None:
+    """A notebook's cells are nowhere but in what is kept: without them no run is begun, since none could be rebuilt."""
+    file = cells_file(pipeline.name)
+    if file and kept_file(root / ".werk" / "code.git", code.tree, file) is None:
+        why = next((name for name in withheld(code.left_out) if name.startswith(f"{file} ")), f"{file} (ignored by git)")
+        hint = "Read secrets from os.environ[...], and leave notebook_cells out of .gitignore."
+        raise InputError(f"The notebook's cells would not be kept with the run: {why}.", code="cells-withheld", hint=hint)
 
 
 def _environment() -> dict[str, JSON]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from werk.app.face.run import Run
     from werk.app.face.table import Table
     from werk.app.wiring import Session
+    from werk.workflow import Pipeline
 
 
 class Project:
@@ -59,17 +60,20 @@ class Project:
 
         return Listing.of(pipelines(None, self.root))
 
-    def start(self, pipeline: str, /, *, fresh: bool = False, **params: object) -> Run:
+    def start(self, pipeline: str | Pipeline, /, *, fresh: bool = False, **params: object) -> Run:
         """Run a pipeline to its end, in a process of its own as `werk run` does, and return its run.
 
-        So the code is what the files say now, and the arithmetic is pinned as on the command line, whatever this notebook has
-        loaded. `params` are the pipeline's parameters; for fields of a dataclass give a mapping: `params={"rounds": 300}`.
-        `fresh` takes nothing from the cache. Ctrl-C stops it; `run.resume()` goes on. Raises what the command ends with:
+        Give its name in pipelines.py, or one that stands in the notebook's cells: what it needs of them is written to
+        `notebook_cells/` and kept with the run. So the code is what files and cells say now, and the arithmetic is pinned as on
+        the command line, whatever this notebook has loaded. `params` are the pipeline's parameters; for fields of a dataclass
+        give a mapping: `params={"rounds": 300}`. `fresh` takes nothing from the cache. Ctrl-C stops it; `run.resume()` goes on.
+        Raises what the command ends with:
         `StepFailed` with the user's traceback, `Refused` by a gate, `InputError`.
         """
         from werk.app.face.starting import started
 
-        return self.run(started(self.root, self.profile, pipeline, params, fresh=fresh))
+        with self._named(pipeline) as name:
+            return self.run(started(self.root, self.profile, name, params, fresh=fresh))
 
     def runs(self, limit: int = 20, *, as_of: str | None = None) -> Listing:
         """The newest runs."""
@@ -119,6 +123,18 @@ class Project:
 
     def _name(self) -> str:
         return load_settings(self.root, self.profile).project.name
+
+    @contextmanager
+    def _named(self, pipeline: str | Pipeline) -> Iterator[str]:
+        """A pipeline's name for a command; while it runs, nobody else writes the cells that it stands in."""
+        from werk.app.code import MODULE
+        from werk.app.face.cells import kept_cells
+
+        if isinstance(pipeline, str) or pipeline.fn.__module__ == MODULE:
+            yield pipeline if isinstance(pipeline, str) else pipeline.name
+            return
+        with kept_cells(self.root, pipeline) as name:
+            yield name
 
     # --- for the objects beside ---
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
-from werk.app.code import pipeline_named
+from werk.app.code import cells_file, pipeline_named
 from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.commands.show import run_record, run_row
 from werk.app.face import starting
+from werk.app.face.cells import kept_cells, typed_here
 from werk.app.face.frame import Frame
 from werk.app.face.graph import graph
 from werk.app.face.html import block, table, verbatim, word
@@ -20,6 +23,7 @@ from werk.core.canonical import JSON
 from werk.core.errors import InputError, unknown
 from werk.core.spec import Const, FromParam, FromStep, Source, Spec
 from werk.pipelines.story.markup import Html, tag
+from werk.workflow.capture import kept_file
 from werk.workflow.params import from_json
 from werk.workflow.payloads import Payload, Payloads
 
@@ -66,8 +70,10 @@ class Run:
         return self.steps[name]
 
     def resume(self) -> Run:
-        """Go on with a failed, refused or killed run, with the code as the files say it now."""
-        starting.resumed(self._project.root, self._project.profile, self.id)
+        """Go on with a failed, refused or killed run, with the code as the files, or this notebook's cells, say it now."""
+        pipeline = typed_here(self._project.root, self.pipeline)
+        with kept_cells(self._project.root, pipeline) if pipeline else nullcontext():
+            starting.resumed(self._project.root, self._project.profile, self.id)
         return Run(self._project, self.id)
 
     def refresh(self) -> Run:
@@ -77,6 +83,20 @@ class Run:
     def logs(self) -> str:
         """What each step did, and of a failure the user's own traceback."""
         return self._project.ask("show.logs", run=self.id).text
+
+    def cells(self) -> list[str]:
+        """All cells that the notebook had run when it started this pipeline of its own, in that order; none for one of a file."""
+        file = cells_file(self.pipeline)
+        if not file:
+            return []
+        with self._project.session() as session:
+            facts = session.p.journal.facts(run=self.id, kinds=("run.started", "run.resumed"))
+            codes = [cast("dict[str, Any]", fact.body["code"]) for fact in facts if fact.body and fact.body.get("code")]
+        if not codes:
+            return []  # erased
+        tree = str(codes[-1]["tree"])
+        kept = kept_file(self._project.root / ".werk" / "code.git", tree, file.replace(".py", ".ipynb"))
+        return ["".join(cell["source"]) for cell in json.loads(kept)["cells"]] if kept else []
 
     def lineage(self) -> Any:
         return self._project.lineage(self.id)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from werk.core.nouns import Verdict
 from werk.pipelines.story.markup import Html, tag
+from werk.pipelines.story.measures import Measure
 from werk.pipelines.story.nouns import Link, Month, Retrain, Rung, Stage
 
 WIDTH = 880
@@ -79,61 +80,65 @@ def ladder(rungs: Sequence[Rung]) -> Html:
     return svg("AUC by what a model may know: " + "; ".join(f"{r.knows} {r.auc:.3f}" for r in rungs), bottom + 24, *parts)
 
 
-def months(of: Sequence[Month], outcome: str, retrains: Sequence[Retrain]) -> Html:
+def months(of: Sequence[Month], outcome: str, measure: Measure, retrains: Sequence[Retrain]) -> Html:
     """Above, the share of outcomes per window; below, the AUC as first scored, with later scores apart.
 
     A retraining stands between windows.
     """
     step = (WIDTH - 150) / len(of)
     centre = [60 + step * (at + 0.5) for at in range(len(of))]
-    parts = [*_shares(of, centre, step), *_aucs(of, centre)]
+    parts = [*_shares(of, centre, step, measure), *_aucs(of, centre, measure)]
     parts += [words(x, 356, month.window) for x, month in zip(centre, of, strict=True)]
     parts += [words(x, 372, _by(month), "small") for x, month in zip(centre, of, strict=True)]
     parts += [part for retrain in retrains for part in _retrained(of, centre, step, retrain)]
-    heads = (words(4, 16, f"share {outcome}", "head", "start"), words(4, 190, "AUC, close-up", "head", "start"))
-    return svg(_spoken(of, outcome, retrains), 382, *heads, *_legend(of), *parts)
+    counted = measure.outcomes.format(outcome=outcome)
+    heads = (words(4, 16, counted, "head", "start"), words(4, 190, f"{measure.name}, close-up", "head", "start"))
+    return svg(_spoken(of, counted, measure, retrains), 382, *heads, *_legend(of, 7 * (len(measure.name) - 3)), *parts)
 
 
 def _by(month: Month) -> str:
     return f"by {month.model}" if month.model else ""
 
 
-def _legend(of: Sequence[Month]) -> list[Html]:
-    """Beside the head, so that no name lies on a line."""
+def _legend(of: Sequence[Month], right: int) -> list[Html]:
+    """Beside the head, which may be longer than AUC is, so that no name lies on a line."""
     first = any(month.auc is not None for month in of)
     again = any(later.auc is not None for month in of for later in month.again)
-    names = [("champion", "judged first, in production", 120)] * first + [("again", "again, after the fact", 345)] * again
+    names = [("champion", "judged first, in production", 120 + right)] * first + [
+        ("again", "again, after the fact", 345 + right)
+    ] * again
     return [
         part for class_, name, x in names for part in (_dot(x, 186, class_), words(x + 12, 190, name, f"key {class_}", "start"))
     ]
 
 
-def _shares(of: Sequence[Month], centre: Sequence[float], step: float) -> list[Html]:
-    top = max((month.share or 0.0 for month in of), default=0.0) or 1.0
+def _shares(of: Sequence[Month], centre: Sequence[float], step: float, measure: Measure) -> list[Html]:
+    top = max((abs(month.share or 0.0) for month in of), default=0.0) or 1.0
     parts = [tag("line", x1="60", x2=WIDTH - 90, y1="160", y2="160", class_="axis")]
     for x, month in zip(centre, of, strict=True):
         if month.share is None:
             parts.append(words(x, 152, "not yet", "small"))
             continue
-        high = 112 * month.share / top
+        high = 112 * max(month.share, 0.0) / top
         wide = min(step * 0.56, 96)
         box = {"x": f"{x - wide / 2:.1f}", "y": f"{160 - high:.1f}", "width": f"{wide:.1f}", "height": f"{high:.1f}"}
-        parts += [tag("rect", **box, class_="share"), words(x, 153 - high, f"{month.share * 100:.1f} %", "value")]
+        parts += [tag("rect", **box, class_="share"), words(x, 153 - high, measure.share(month.share), "value")]
     return parts
 
 
-def _aucs(of: Sequence[Month], centre: Sequence[float]) -> list[Html]:
+def _aucs(of: Sequence[Month], centre: Sequence[float], measure: Measure) -> list[Html]:
     known = [value for month in of for value in (month.auc, *(later.auc for later in month.again)) if value is not None]
     if not known:
         return [words(WIDTH / 2, 260, "not yet: no outcome is known", "small")]
-    low, high = min(known) - 0.01, max(known) + 0.01
+    room = (max(known) - min(known) or abs(max(known)) or 1.0) * 0.1 if measure.less_is_better else 0.01
+    low, high = min(known) - room, max(known) + room
 
     def y(value: float) -> float:
         return 318 - 96 * (value - low) / (high - low)
 
     parts = [tag("line", x1="60", x2=WIDTH - 90, y1="334", y2="334", class_="axis"), *_lines_of(of, centre, y)]
     for x, month in zip(centre, of, strict=True):
-        parts += [*_first(x, month, y), *_again(x, month, y)]
+        parts += [*_first(x, month, y, measure), *_again(x, month, y, measure)]
     return parts
 
 
@@ -146,19 +151,19 @@ def _lines_of(of: Sequence[Month], centre: Sequence[float], y: Callable[[float],
     return [tag("polyline", points=" ".join(path), class_="line champion") for path in points.values()]
 
 
-def _first(x: float, month: Month, y: Callable[[float], float]) -> list[Html]:
+def _first(x: float, month: Month, y: Callable[[float], float], measure: Measure) -> list[Html]:
     if month.auc is None:
         return []
-    return [_dot(x, y(month.auc), "champion"), words(x, y(month.auc) - 10, f"{month.auc:.3f}", "value")]
+    return [_dot(x, y(month.auc), "champion"), words(x, y(month.auc) - 10, measure.value(month.auc), "value")]
 
 
-def _again(x: float, month: Month, y: Callable[[float], float]) -> list[Html]:
+def _again(x: float, month: Month, y: Callable[[float], float], measure: Measure) -> list[Html]:
     """Right of the first score, as it came later; its value below."""
     parts: list[Html] = []
     for at, later in enumerate(month.again, 1):
         if later.auc is not None:
             right, high = x + 22 * at, y(later.auc)
-            said = f"v{later.model.rpartition(':')[2]}: {later.auc:.3f}"
+            said = f"v{later.model.rpartition(':')[2]}: {measure.value(later.auc)}"
             parts += [_dot(right, high, "again"), words(right, high + 6 + 16 * at, said, "value again")]
     return parts
 
@@ -180,13 +185,14 @@ def _retrained(of: Sequence[Month], centre: Sequence[float], step: float, retrai
     return [*lines, words(x, 14, f"{retrain.challenger} trained", "retrained")]
 
 
-def _spoken(of: Sequence[Month], outcome: str, retrains: Sequence[Retrain]) -> str:
-    shares = ", ".join(f"{m.window} {m.share * 100:.1f} %" for m in of if m.share is not None)
-    aucs = ", ".join(f"{m.window} {m.auc:.3f}{f' by {m.model}' if m.model else ''}" for m in of if m.auc is not None)
-    later = ", ".join(f"{m.window} with {a.model} {a.auc:.3f}" for m in of for a in m.again if a.auc is not None)
+def _spoken(of: Sequence[Month], counted: str, measure: Measure, retrains: Sequence[Retrain]) -> str:
+    shares = ", ".join(f"{m.window} {measure.share(m.share)}" for m in of if m.share is not None)
+    aucs = ", ".join(f"{m.window} {measure.value(m.auc)}{f' by {m.model}' if m.model else ''}" for m in of if m.auc is not None)
+    later = ", ".join(f"{m.window} with {a.model} {measure.value(a.auc)}" for m in of for a in m.again if a.auc is not None)
     new = f" Scored again: {later}." if later else ""
     then = f" Retrained after {' and '.join(one.window for one in retrains)}." if retrains else ""
-    return f"Share {outcome} by window: {shares or 'not yet'}. AUC as first scored: {aucs or 'not yet'}.{new}{then}"
+    said = f"{counted[:1].upper()}{counted[1:]} by window: {shares or 'not yet'}."
+    return f"{said} {measure.name[:1].upper()}{measure.name[1:]} as first scored: {aucs or 'not yet'}.{new}{then}"
 
 
 def chain(links: Sequence[Link]) -> Html:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from werk.core.nouns import Verdict
+from werk.pipelines.story.measures import AUC, Measure
 
 _MONTH = re.compile(r"\d{4}-\d{2}")
 
@@ -161,7 +162,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Two versions on the same rows: AUC of both and the interval of the difference, new minus old.
+    """Two versions on the same rows: AUC (or the `measure`) of both and the interval of the difference, new minus old.
 
     `later` when the rows came after both trainings; else they are those held out from the new one's, new to both.
     """
@@ -175,13 +176,18 @@ class Kept:
     low: float
     high: float
     later: bool = True
+    measure: Measure = AUC
+
+    @property
+    def sign(self) -> int:
+        """1 when the new one did clearly better, -1 when clearly worse, against chance."""
+        found = (self.low > 0) - (self.high < 0)
+        return -found if self.measure.less_is_better else found
 
     @property
     def outcome(self) -> str:
         """How the new one did, against chance."""
-        if self.low > 0:
-            return "did better than"
-        return "did worse than" if self.high < 0 else "did neither clearly better nor worse than"
+        return {1: "did better than", -1: "did worse than"}.get(self.sign, "did neither clearly better nor worse than")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +280,14 @@ class Story:
     approvals: tuple[Approval, ...] = ()
     costs: tuple[Cost, ...] = ()
     proof: Proof | None = None
+    measure: Measure = AUC
+
+    @property
+    def counted(self) -> str:
+        """What a column of the windows' outcomes is called."""
+        if self.measure is AUC:
+            return f"{self.outcome}, of those known"
+        return f"{self.measure.outcomes.format(outcome=self.outcome)}, of those known"
 
     @property
     def window(self) -> str:

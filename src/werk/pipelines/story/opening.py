@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from werk.monitoring.words import is_name
+from werk.pipelines.story.measures import AUC
 from werk.pipelines.story.nouns import Approval, Landed, Month, Retrain, Story
 from werk.pipelines.story.numerals import plural, spelled
 
@@ -99,8 +101,25 @@ def _months(story: Story) -> str:
     most, least = max(known, key=_share), min(known, key=_share)
     scored = sum(month.rows for month in story.months)
     how = f"in {story.window}s{' that differ widely' if _share(most) > 1.5 * _share(least) else ''}"
-    swing = f"from {_percent(least)} in {_whole(least.window)} to {_percent(most)} in {_whole(most.window)}"
-    return f"It has since judged {scored:,} {story.things}, {how}: {swing} were {story.outcome}."
+    swing = _swing(story, least, most)
+    return f"It has since judged {scored:,} {story.things}, {how}: {swing}."
+
+
+def _swing(story: Story, least: Month, most: Month) -> str:
+    """An outcome that goes by its column's name is no word for the rows."""
+    ends = [f"{_share_told(story, month)} in {_whole(month.window)}" for month in (least, most)]
+    span = f"from {ends[0]} to {ends[1]}"
+    if story.measure.less_is_better:
+        return f"on average {story.outcome} was {span}"
+    if story.measure is not AUC:
+        return f"the class that was the commonest at acceptance made up {span}"
+    if is_name(story.things, story.outcome):
+        return f"{story.outcome} was true in {span}"
+    return f"{span} were {story.outcome}"
+
+
+def _share_told(story: Story, month: Month) -> str:
+    return story.measure.share(_share(month)).replace(" %", "\u00a0%")
 
 
 def _right(story: Story) -> str:
@@ -108,11 +127,24 @@ def _right(story: Story) -> str:
     found = [month.auc for month in story.months if month.auc is not None and not month.trained]
     if not found:
         return ""
+    if story.measure is not AUC:
+        return _near(story, min(found), max(found))
     least, most = (round(100 * value) for value in (min(found), max(found)))
     cases = f"{least}" if least == most else f"{least} to {most}"
-    things = f"two {story.things}, one {story.outcome} and one not"
+    things, it = f"two {story.things}, one {story.outcome} and one not", f"the {story.outcome} one"
+    if is_name(story.things, story.outcome):
+        things, it = f"two rows, one in which {story.outcome} was true and one in which it was not", "the former"
     when = "" if least == most else f", depending on the {story.window}"
-    return f"Of {things}, it gave the {story.outcome} one the higher risk in {cases} of 100 cases{when} (guessing: 50)."
+    return f"Of {things}, it gave {it} the higher risk in {cases} of 100 cases{when} (guessing: 50)."
+
+
+def _near(story: Story, least: float, most: float) -> str:
+    low, high = (story.measure.value(end).replace(" %", "\u00a0%") for end in (least, most))
+    span = low if low == high else f"{low} to {high}"
+    when = "" if low == high else f", depending on the {story.window}"
+    if story.measure.less_is_better:
+        return f"Its answers were {span} off on average{when}."
+    return f"It was right in {span} of the {story.things}{when}."
 
 
 def _retrained(story: Story) -> str:
@@ -159,7 +191,3 @@ def _share(month: Month) -> float:
 def _whole(window: str) -> str:
     """A window's name that no line break divides."""
     return window.replace("-", "\u2011")
-
-
-def _percent(month: Month) -> str:
-    return f"{_share(month) * 100:.1f}\u00a0%"

@@ -10,6 +10,7 @@ from werk.monitoring.verdict import COST, MONITORS
 from werk.monitoring.words import euros
 from werk.pipelines.story import charts
 from werk.pipelines.story.markup import Html, joined, table, tag
+from werk.pipelines.story.measures import Measure
 from werk.pipelines.story.nouns import (
     Again,
     Approval,
@@ -34,11 +35,11 @@ def not_yet(what: str) -> Html:
 def at_a_glance(story: Story) -> Html:
     """The few numbers somebody reads who reads nothing else."""
     scored, humans = sum(month.rows for month in story.months), sum(act.by_human for act in story.approvals)
-    eur = [cost.eur for cost in story.costs if cost.eur is not None]
+    eur, of = [cost.eur for cost in story.costs if cost.eur is not None], story.measure
     facts = [
         _arrived(story.landed) if story.landed else None,
         (f"{scored:,}", f"{story.things} judged") if story.months else None,
-        (f"{best.auc:.3f}", f"AUC of {best.model} on its hold-out") if (best := story.champion) else None,
+        (of.value(best.auc), f"{of.name} of {best.model} on its hold-out") if (best := story.champion) else None,
         (str(humans), f"decision{plural(humans)} by people") if story.approvals else None,
         (euros(sum(eur)), "for the computing of all runs") if eur else None,
     ]
@@ -171,7 +172,9 @@ def months(story: Story) -> Html:
     if any(month.again for month in story.months):
         said += "Where it was scored again, that stands apart: it came after the fact and changes nothing of the first."
     said += "".join(map(_trained, (month for month in story.months if month.trained)))
-    drawing = charts.months(story.months, story.outcome, [one for one in story.retrains if one.came == "registered"])
+    drawing = charts.months(
+        story.months, story.outcome, story.measure, [one for one in story.retrains if one.came == "registered"]
+    )
     judged = any(said.monitor != COST for said in story.verdicts)
     told = [_followed_by(one) for one in story.retrains] or (["No retraining was started."] if judged else [])
     return joined([tag("p", said), drawing, _scored(story), *(tag("p", _unbroken(sentence)) for sentence in told)])
@@ -198,22 +201,22 @@ def _followed_by(one: Retrain) -> str:
 
 
 def _scored(story: Story) -> Html:
-    rows = [line for month in story.months for line in _month(month)]
-    heads = (story.window, story.things, f"{story.outcome}, of those known", "scored by", "AUC")
+    rows = [line for month in story.months for line in _month(month, story.measure)]
+    heads = (story.window, story.things, story.counted, "scored by", story.measure.name)
     return table(f"Every {story.window} and who scored it", heads, rows, (1, 2, 4))
 
 
-def _month(of: Month) -> Iterator[list[str]]:
-    share = "not yet" if of.share is None else _percent(of.share)
-    yield [of.window, f"{of.rows:,}", share, _whole(of.model), _auc(of.auc)]
+def _month(of: Month, measure: Measure) -> Iterator[list[str]]:
+    share = "not yet" if of.share is None else measure.share(of.share)
+    yield [of.window, f"{of.rows:,}", share, _whole(of.model), _auc(of.auc, measure)]
     for later in of.again:
         known = "the same" if later.known is None else f"{later.known:,} known"
-        yield [f"{of.window}, again", known, _share_again(later), _whole(later.model), _auc(later.auc)]
+        yield [f"{of.window}, again", known, _share_again(later, measure), _whole(later.model), _auc(later.auc, measure)]
 
 
-def _share_again(later: Again) -> str:
+def _share_again(later: Again, measure: Measure) -> str:
     if later.share is not None:
-        return _percent(later.share)
+        return measure.share(later.share)
     return "not yet" if later.auc is None else "the same"
 
 
@@ -222,12 +225,8 @@ def _whole(name: str) -> Html:
     return tag("span", name, class_="whole")
 
 
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
-
-
-def _auc(value: float | None) -> str:
-    return "not yet" if value is None else f"{value:.3f}"
+def _auc(value: float | None, measure: Measure) -> str:
+    return "not yet" if value is None else measure.value(value)
 
 
 def _phrase(said: str) -> Html:
@@ -267,9 +266,12 @@ def kept(story: Story) -> Html:
     if not story.kept:
         return not_yet("no second model has been compared with the first")
     rows = [_compared(of, story.things) for of in story.kept]
-    heads = ("new", "old", "on the same rows", "AUC new", "AUC old", "difference", "95 % interval", "result")
+    of = story.measure.name
+    heads = ("new", "old", "on the same rows", f"{of} new", f"{of} old", "difference", "95 % interval", "result")
     said = "Each pair judged the same rows. A difference whose interval holds zero may be luck."
-    return joined([tag("p", said), table("AUC of a new version and of the one before", heads, rows, (3, 4, 5))])
+    return joined(
+        [tag("p", said), table(f"{of[:1].upper()}{of[1:]} of a new version and of the one before", heads, rows, (3, 4, 5))]
+    )
 
 
 def prediction(story: Story) -> Html:
@@ -359,21 +361,16 @@ def _ruled(rule: Rule | None) -> Html:
 
 
 def _compared(of: Kept, things: str) -> list[str]:
-    aucs = (f"{of.new_auc:.3f}", f"{of.old_auc:.3f}", f"{of.new_auc - of.old_auc:+.3f}")
+    by = of.measure
+    aucs = (by.value(of.new_auc), by.value(of.old_auc), by.gap(of.new_auc - of.old_auc))
     return [
         of.new,
         _whole(of.old),
         _phrase(f"{of.rows:,} {things}, {of.on}"),
         *aucs,
-        f"{of.low:+.3f}\u00a0to\u00a0{of.high:+.3f}",
-        _clear(of.low, of.high),
+        f"{by.gap(of.low)}\u00a0to\u00a0{by.gap(of.high)}",
+        {1: "better", -1: "worse"}.get(of.sign, "no clear difference"),
     ]
-
-
-def _clear(low: float, high: float) -> str:
-    if low > 0:
-        return "better"
-    return "worse" if high < 0 else "no clear difference"
 
 
 def _approval(act: Approval) -> list[str]:

@@ -13,9 +13,10 @@ from werk.core.journal import Head, Row
 from werk.core.nouns import ModelVersion, Snapshot, Usage, from_micros, utc_now
 from werk.core.platform import Platform
 from werk.monitoring import Prices
-from werk.monitoring.words import percent
+from werk.monitoring.words import is_name, number, percent
 from werk.pipelines.lineage import Lineage, Origin
 from werk.pipelines.source_row import SourceRow, spoken
+from werk.pipelines.story.measures import AUC, MEASURES, Measure
 from werk.pipelines.story.nouns import (
     Approval,
     Champion,
@@ -36,7 +37,7 @@ from werk.pipelines.story.trainings import Training, gates, retrainings, trainin
 from werk.pipelines.story.windows import answers, months
 
 BACK, BY_HAND = "rolled back", "deployed by hand"
-UNASKED = "not asked"
+UNASKED = "nothing: none was needed"
 
 
 def tell(
@@ -56,6 +57,7 @@ def tell(
     """
     plans = p.journal.rows("plans")
     goal = str(cast("Mapping[str, str]", plans[0]["plan"])["goal"]) if plans else ""
+    measure = _measure(p)
     return Story(
         project=p.project.name,
         goal=_ending(goal),
@@ -65,18 +67,26 @@ def tell(
         loop=_loop(p),
         landed=tuple(map(_landed, p.journal.rows("tables", {"zone": "raw"}, order=("table",)))),
         read=tuple(_read(p)),
-        champion=_champion(p),
+        champion=_champion(p, measure),
         ladder=tuple(map(_rung, p.journal.rows("rungs", order=("place",)))),
         gates=tuple(gates(p)),
         months=tuple(months(p)),
         retrains=tuple(retrainings(p)),
         verdicts=tuple(answers(p)),
-        kept=(*_at_the_gate(p), *_later(p)),
-        prediction=_followed(followed, outcome, row) if followed else None,
+        kept=(*_at_the_gate(p, measure), *_later(p, measure)),
+        prediction=_followed(followed, outcome, things, row, measure) if followed else None,
         approvals=tuple(_decisions(p)),
         costs=_costs(p, prices),
         proof=_proof(p, checks, signed),
+        measure=measure,
     )
+
+
+def _measure(p: Platform) -> Measure:
+    """By the task of the newest version."""
+    for row in p.journal.rows("versions", {"model": p.project.name}, order=("-version",), limit=1):
+        return MEASURES.get(str(_report(p, ModelVersion(p.project.name, _int(row["version"]))).get("task")), AUC)
+    return AUC
 
 
 def _loop(p: Platform) -> tuple[Stage, ...]:
@@ -170,12 +180,12 @@ def _rung(row: Row) -> Rung:
     return Rung(str(row["knows"]), float(cast("float", row["auc"])), _int(row["rows"]))
 
 
-def _champion(p: Platform) -> Champion | None:
+def _champion(p: Platform, measure: Measure) -> Champion | None:
     """The version that answers now; None before there is one."""
     for row in p.journal.rows("aliases", {"model": p.project.name, "alias": "champion"}):
         mv = ModelVersion(p.project.name, _int(row["version"]))
         report = _report(p, mv)
-        auc = report.get("metrics", {}).get("auc") or {}
+        auc = report.get("metrics", {}).get(measure.key) or {}
         if None not in (auc.get("value"), auc.get("low"), auc.get("high")):
             return Champion(str(mv), auc["value"], auc["low"], auc["high"], _int(report.get("n")))
     return None
@@ -189,26 +199,28 @@ def _report(p: Platform, mv: ModelVersion) -> dict[str, Any]:
     return {}
 
 
-def _at_the_gate(p: Platform) -> Iterator[Kept]:
+def _at_the_gate(p: Platform, measure: Measure) -> Iterator[Kept]:
     """Each version against the champion of its day, on rows held out from its training and new to both."""
     for row in p.journal.rows("versions", {"model": p.project.name}, order=("version",)):
         mv = ModelVersion(p.project.name, _int(row["version"]))
         against = _report(p, mv).get("champion") or {}
-        by, old = against.get("differences", {}).get("auc"), against.get("metrics", {}).get("auc")
+        by, old = (against.get(part, {}).get(measure.key) for part in ("differences", "metrics"))
         if by and old and None not in (by["value"], by["low"], by["high"], old["value"]):
             on = f"held out from the training of {mv} and new to both"
             aucs = old["value"] + by["value"], old["value"]
-            yield Kept(str(mv), str(against["version"]), on, _int(against["n"]), *aucs, by["low"], by["high"], later=False)
+            span = (*aucs, by["low"], by["high"])
+            yield Kept(str(mv), str(against["version"]), on, _int(against["n"]), *span, later=False, measure=measure)
 
 
-def _later(p: Platform) -> Iterator[Kept]:
+def _later(p: Platform, measure: Measure) -> Iterator[Kept]:
     """What was compared on purpose, on windows of its own."""
     for fact in p.journal.facts(kinds=("models.compared",)):
         body = cast("dict[str, Any]", fact.body or {})
-        if None in (body.get(name) for name in ("auc_a", "auc_b", "low", "high")):
-            continue
-        aucs = (body["auc_a"], body["auc_b"])
-        yield Kept(body["a"], body["b"], _span(p, fact.run, body["window"]), _int(body["rows"]), *aucs, body["low"], body["high"])
+        told = [body.get(name) for name in (f"{measure.key}_a", f"{measure.key}_b", "low", "high")]
+        if None not in told:
+            new, old, low, high = cast("list[float]", told)
+            on, rows = _span(p, fact.run, body["window"]), _int(body["rows"])
+            yield Kept(body["a"], body["b"], on, rows, new, old, low, high, measure=measure)
 
 
 def _span(p: Platform, run: str | None, last: str) -> str:
@@ -218,7 +230,7 @@ def _span(p: Platform, run: str | None, last: str) -> str:
     return last if first == last else f"{first} to {last}"
 
 
-def _followed(found: Lineage, outcome: str, row: SourceRow | None) -> Followed:
+def _followed(found: Lineage, outcome: str, things: str, row: SourceRow | None, measure: Measure) -> Followed:
     prediction = found.prediction
     id, score = str(prediction["prediction_id"]), float(cast("float", prediction["score"]))
     links = [
@@ -229,10 +241,20 @@ def _followed(found: Lineage, outcome: str, row: SourceRow | None) -> Followed:
         *(Link("scored from", origin.snapshot, _source(origin)) for origin in found.inputs),
     ]
     if row is None:
-        return Followed(id, f"{found.model} gave a probability of {percent(score)} of being {outcome}.", tuple(links))
+        return Followed(id, f"{found.model} {_gave(prediction, score, outcome, things, measure)}.", tuple(links))
     links.append(Link("source row", f"one of {row.origin.snapshot}", ", ".join(row.key.values())))
-    sentence = f"For {spoken(row.key)}, {found.model} gave a probability of {percent(score)} of being {outcome}."
+    sentence = f"For {spoken(row.key)}, {found.model} {_gave(prediction, score, outcome, things, measure)}."
     return Followed(id, sentence, tuple(links), tuple(row.values.items()), f"{row.origin.snapshot} from {row.origin.source}")
+
+
+def _gave(prediction: Mapping[str, object], score: float, outcome: str, things: str, measure: Measure) -> str:
+    if measure.less_is_better:
+        return f"expected {outcome} to be {number(score)}"
+    if "class" in prediction:
+        return f"expected {outcome} to be {prediction['class']}, with a probability of {percent(score)}"
+    if is_name(things, outcome):
+        return f"gave a probability of {percent(score)} that {outcome} is true"
+    return f"gave a probability of {percent(score)} of being {outcome}"
 
 
 def _commit(found: Lineage) -> str:

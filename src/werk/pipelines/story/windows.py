@@ -12,6 +12,7 @@ from werk.core.platform import Platform
 from werk.monitoring import MONITORS
 from werk.monitoring.verdict import COST, MODEL_QUALITY
 from werk.pipelines.seen import trained_rows
+from werk.pipelines.story.measures import MEASURES
 from werk.pipelines.story.nouns import Again, Month, Said
 
 
@@ -30,11 +31,17 @@ class Statement:
 
     @property
     def auc(self) -> float | None:
-        return (self.values.get("auc") or {}).get("value")
+        """Or the mean error of a regression, or the share of right answers of a multiclass model."""
+        measured: Mapping[str, Any] = next((self.values[one.key] for one in MEASURES.values() if self.values.get(one.key)), {})
+        return cast("float | None", measured.get("value"))
 
     @property
     def share(self) -> float | None:
-        return self.values.get("label_share")
+        """Or the mean outcome of a regression, or the share of the class that was the commonest at acceptance."""
+        if shares := self.values.get("label_shares"):
+            before = self.values.get("baseline_label_shares") or shares
+            return cast("float | None", shares.get(max(before, key=before.__getitem__)))
+        return cast("float | None", self.values.get("label_share", self.values.get("label_mean")))
 
     @property
     def known(self) -> int | None:

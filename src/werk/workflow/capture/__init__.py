@@ -1,6 +1,6 @@
 """What a run was made of: the code as it lay in the folder, and the Python it ran on."""
 
-from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff, uncommitted, withheld
+from werk.workflow.capture.code import CodeTree, capture_code, checkout_code, diff, kept_file, uncommitted, withheld
 from werk.workflow.capture.credentials import file_secrets
 from werk.workflow.capture.distributions import altered, is_installed
 from werk.workflow.capture.environment import (
@@ -26,6 +26,7 @@ __all__ = [
     "find_secrets",
     "in_no_repository",
     "is_installed",
+    "kept_file",
     "mask",
     "refusal",
     "result_digest",

@@ -98,6 +98,14 @@ def checkout_code(store_dir: Path, tree: str, target: Path) -> None:
         _restore(target / path, file.mode, contents[file.blob])
 
 
+def kept_file(store_dir: Path, tree: str, name: str) -> bytes | None:
+    """One file of a captured tree, by its name below the root; None where the tree has none."""
+    _check_known(store_dir, tree)
+    listed = git("ls-tree", "-z", "--full-tree", tree, "--", name, cwd=store_dir, store=store_dir)
+    blobs = [os.fsdecode(line).split()[2] for line in listed.split(b"\0") if line]
+    return _contents(store_dir, set(blobs))[blobs[0]] if blobs else None
+
+
 def diff(store_dir: Path, tree_a: str, tree_b: str) -> str:
     """What changed from one captured tree to another, as a unified diff; empty when they are equal."""
     for tree in (tree_a, tree_b):
