@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_group
@@ -54,6 +55,7 @@ def entry() -> None:
 def main() -> None:
     """Run the command line; every expected failure is one sentence, a next step and an exit code."""
     as_json = "--json" in sys.argv
+    completion_init()  # a shell may ask what can stand at the cursor: see `werk completion`
     _end_as_by_ctrl_c()
     try:
         code = commands()(standalone_mode=False)
@@ -210,13 +212,25 @@ def run(
     pipeline: Annotated[str, typer.Argument(help="A pipeline of this project.")],
     param: Params = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run every step, whatever the cache holds.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Leave the terminal to a debugger: what steps print is not kept.")
+    ] = False,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Run a pipeline; no finished step is ever lost. Prints the run id; a killed or failed run goes on with `werk resume`.
     Example: `werk run training -p through=2013-06 -p params.rounds=40`."""
-    _do("runs.run", json, pipeline=pipeline, given=param or [], fresh=fresh, project=project, profile=profile)
+    _do(
+        "runs.run",
+        json,
+        pipeline=pipeline,
+        given=param or [],
+        fresh=fresh,
+        in_process=in_process,
+        project=project,
+        profile=profile,
+    )
 
 
 @app.command()
@@ -256,9 +270,21 @@ def show(
 
 
 @app.command()
-def logs(run: RunId, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Show what each step of a run did. State, attempts, seconds, memory; of a failure your own traceback."""
-    _do("show.logs", json, run=run, project=project, profile=profile)
+def logs(
+    run: RunId,
+    step: Annotated[str | None, typer.Argument(help="Only what this step printed, in its last attempt.")] = None,
+    attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="Of a step: another attempt.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Show what each step of a run did and printed. State, attempts, seconds, memory; of a failure your own traceback.
+    Example: `werk logs RUN training`."""
+    if follow:
+        _do("logs.follow", json, run=run, step=step, project=project, profile=profile)
+    else:
+        _do("logs.logs", json, run=run, step=step, attempt=attempt, project=project, profile=profile)
 
 
 @app.command()
@@ -520,6 +546,12 @@ def help_on(
     """Explain an error code, a command or a topic, offline. Of a code: what it means, why it exists, whose move it is, what is
     next. Example: `werk help table-unknown`."""
     _do("help.help_on", json, word=" ".join(word) if word else None)
+
+
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print the script that completes commands and options on Tab. In bash: `source <(werk completion bash)`."""
+    _do("completion.completion", False, shell=shell)
 
 
 @actor.command("add")
