@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from werk.app.code import load_pipelines
 from werk.app.commands.projects import create
+from werk.core.errors import StepFailed
 
 JUNE = ("-p", "start=2013-06", "-p", "through=2013-06", "-p", "holdout_days=10", "-p", "params.rounds=60")
 
@@ -46,3 +48,14 @@ def test_the_model_made_in_pandas_is_that_made_in_polars(tmp_path: Path, werk: C
     rows = versions["rows"] if isinstance(versions, dict) else versions
     assert len(rows) == 2
     assert len({row["canonical_hash"] for row in rows}) == 1
+
+
+def test_a_project_in_pandas_without_pandas_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(tmp_path / "mine", "flights-pandas")
+    for module in ("pipelines", "flights", "flights.features"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "mine"), *sys.path])
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(StepFailed, match="pandas") as told:
+        load_pipelines(tmp_path / "mine")
+    assert "werk[pandas]" in told.value.hint

@@ -13,6 +13,7 @@ from werk.workflow import Pipeline
 from werk.workflow.capture import file_secrets, mask
 
 MODULE = "pipelines"
+EXTRAS = ("pandas",)  # libraries of a project that an extra of werk brings
 CELLS = "notebook_cells"  # modules that a notebook's cells became; their pipelines are named MODULE:PIPELINE
 
 
@@ -60,10 +61,16 @@ def _pipelines_of(root: Path, name: str) -> dict[str, Pipeline]:
         raise StepFailed(
             f"{name.replace('.', '/')}.py cannot be imported: {covered(_kind(wrong))}.",
             code="project-code-broken",
-            hint="Mend it and run again.",
+            hint=_way_out(wrong),
             user_traceback=covered(_theirs(wrong, root)),
         ) from wrong
     return {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
+
+
+def _way_out(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"pip install 'werk[{error.name}]', and run again."
+    return "Mend it and run again."
 
 
 def _kind(error: BaseException) -> str:
