@@ -77,6 +77,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from (
         _space(name, path) for name, path in (("disk of the project", settings.project.root), ("disk of the keys", settings.home))
     )
+    yield _secrets(settings)
     yield _tried("key store", lambda: _keys(settings))
     yield _tried("object store", lambda: _objects(settings))
     yield _tried("table store", lambda: _tables(settings))
@@ -91,6 +92,11 @@ def _tried(check: str, work: Callable[[], Finding | str]) -> Finding:
     except OSError as closed:
         return Finding(check, "broken", f"{closed.filename}: {closed.strerror}")
     return found if isinstance(found, Finding) else Finding(check, "ok", found)
+
+
+def _secrets(settings: Settings) -> Finding:
+    found = settings.notices
+    return Finding("secrets", "warning" if found else "ok", " ".join(found) or "none stands in werk.toml")
 
 
 def _git() -> Finding | str:
