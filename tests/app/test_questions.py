@@ -19,7 +19,7 @@ import pytest
 
 from werk.app import answers
 from werk.app.answers import Answer
-from werk.app.commands import actors, checkout, deployments, models, monitor, predict, proof, show, status, tables, verdicts
+from werk.app.commands import actors, checkout, deployments, logs, models, monitor, predict, proof, show, status, tables, verdicts
 from werk.app.commands import pipelines as graphs
 from werk.app.commands import runs as of_runs
 from werk.app.wiring import opened
@@ -585,7 +585,7 @@ def test_a_failed_run_tells_its_step_and_the_users_traceback(tmp_path: Path, cap
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WERK_HOME", str(broken.home))
         (run,) = rows(of_runs.runs(5, None, broken.root, None))
-        text = said(show.logs(run["run"], broken.root, None), capsys)
+        text = said(logs.logs(run["run"], None, None, broken.root, None), capsys)
     assert "one" in text
     assert "ZeroDivisionError" in text
     assert "return n / 0" in text

@@ -212,13 +212,25 @@ def run(
     pipeline: Annotated[str, typer.Argument(help="A pipeline of this project.")],
     param: Params = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run every step, whatever the cache holds.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Leave the terminal to a debugger: what steps print is not kept.")
+    ] = False,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Run a pipeline; no finished step is ever lost. Prints the run id; a killed or failed run goes on with `werk resume`.
     Example: `werk run training -p through=2013-06 -p params.rounds=40`."""
-    _do("runs.run", json, pipeline=pipeline, given=param or [], fresh=fresh, project=project, profile=profile)
+    _do(
+        "runs.run",
+        json,
+        pipeline=pipeline,
+        given=param or [],
+        fresh=fresh,
+        in_process=in_process,
+        project=project,
+        profile=profile,
+    )
 
 
 @app.command()
@@ -258,9 +270,21 @@ def show(
 
 
 @app.command()
-def logs(run: RunId, project: ProjectDir = None, profile: Profile = None, json: Json = False) -> None:
-    """Show what each step of a run did. State, attempts, seconds, memory; of a failure your own traceback."""
-    _do("show.logs", json, run=run, project=project, profile=profile)
+def logs(
+    run: RunId,
+    step: Annotated[str | None, typer.Argument(help="Only what this step printed, in its last attempt.")] = None,
+    attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="Of a step: another attempt.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Show what each step of a run did and printed. State, attempts, seconds, memory; of a failure your own traceback.
+    Example: `werk logs RUN training`."""
+    if follow:
+        _do("logs.follow", json, run=run, step=step, project=project, profile=profile)
+    else:
+        _do("logs.logs", json, run=run, step=step, attempt=attempt, project=project, profile=profile)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import cast
 
 from werk import data, features, governance, journal, models, monitoring, pipelines, registry, workflow
+from werk.app import step_output
 from werk.app.apart import Part
 from werk.app.settings import Settings, find_root, load_settings, shared
 from werk.core import plugins
@@ -82,12 +83,20 @@ class Session:
         of = models.model_codec
         return (Codec(of.kind, of.owns, of.dump, of.load, of.digest),)
 
-    def engine(self, progress: Callable[[Progress], None] | None = None) -> Engine[Pipeline]:
-        """What [engine] names, built on this platform."""
+    def engine(self, progress: Callable[[Progress], None] | None = None, *, keeps_output: bool = True) -> Engine[Pipeline]:
+        """What [engine] names, built on this platform; it keeps what each step prints unless a debugger wants the terminal."""
         prices = self.prices
         resources = {**RESOURCES, "prices": lambda p, context: prices}
         covered = partial(mask, values=file_secrets(self.p.project.root))
-        bound = {"p": self.p, "resources": resources, "codecs": self.codecs, "mask": covered, "progress": progress}
+        bound: dict[str, object] = {
+            "p": self.p,
+            "resources": resources,
+            "codecs": self.codecs,
+            "mask": covered,
+            "progress": progress,
+        }
+        if keeps_output:
+            bound["kept"] = step_output.keeper(self.p.project.root, covered)
         return cast("Engine[Pipeline]", built(self.settings, "engine", **bound))
 
 

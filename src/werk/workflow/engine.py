@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal, cast
@@ -60,6 +60,7 @@ class Engine:
 
     `resources` gives steps their keyword-only parameters; `p` (the platform, its journal bound to the run) and
     `context` (the `StepContext`) are always there. `mask` hides secrets in what is recorded of a failure.
+    A step's own function is called inside `kept`, which may keep what it prints.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Engine:
         lease_s: float = 30.0,
         mask: Callable[[str], str] = lambda text: text,
         progress: Callable[[Progress], None] | None = None,
+        kept: Callable[[StepContext], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._p = p
         self._resources: dict[str, Resource] = {"p": lambda bound, _: bound, "context": lambda _, context: context, **resources}
@@ -77,6 +79,7 @@ class Engine:
         self._lease_s = _lease(lease_s)
         self._mask = mask
         self._tell = progress or (lambda _: None)
+        self._kept_of = kept
         self._owner = new_id("own")
         self._sources = Sources(p.project.root)
 
@@ -272,7 +275,8 @@ class Engine:
         given.update({name: self._resources[name](walk.p, context) for name in step.resources})
         mark = self._p.meter.start()
         try:
-            result = step.fn(**given)
+            with self._kept_of(context):
+                result = step.fn(**given)
             check_unchanged(context.root, context.files, node.id)
             outputs = self._payloads.save(_outputs(step, result))
         finally:

@@ -36,11 +36,13 @@ _ALIAS = re.compile(r"[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*")
 _CHAMPION = "@champion"
 
 
-def run(pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None) -> Answer:
+def run(
+    pipeline: str, given: Sequence[str], fresh: bool, project: Path | None, profile: str | None, in_process: bool = False
+) -> Answer:
     with opened(project, profile, writes=True) as session:
         checked_triggers(session)
         id = start(session, pipeline, _pairs(given), fresh=fresh)
-        drive(session, pipeline, id)
+        drive(session, pipeline, id, keeps_output=not in_process)
         drain(session)
         return Answer(record=run_record(session.p, session.p.journal, id), text=id)
 
@@ -92,9 +94,9 @@ def _pinned(session: Session, value: object, kind: object) -> object:
         raise
 
 
-def drive(session: Session, name: str, id: str) -> None:
+def drive(session: Session, name: str, id: str, *, keeps_output: bool = True) -> None:
     with _judged(session, id):
-        session.engine(_say).drive(pipeline_named(session.p.project.root, name), id)
+        session.engine(_say, keeps_output=keeps_output).drive(pipeline_named(session.p.project.root, name), id)
     _afterwards(session, id)
 
 

@@ -29,16 +29,6 @@ def show(id: str, as_of: str | None, project: Path | None, profile: str | None) 
     return Answer(record=record, text="\n".join([*_lines(_plain(record)), *_judged(record)]))
 
 
-def logs(run: str, project: Path | None, profile: str | None) -> Answer:
-    """State, attempts, time and memory of each step; of a failure its message and the user's own traceback."""
-    with opened(project, profile) as session:
-        row = run_row(session.p.journal, run)
-        steps = _steps(session.p.journal, run)
-    error = cast("dict[str, JSON] | None", row["error"])
-    record: Record = {"run": run, "status": row["status"], "steps": steps, "error": error}
-    return Answer(record=record, text="\n".join(_told(record, error or {})))
-
-
 def _found(session: Session, then: Reader, id: str) -> Record:
     if id.startswith("run_"):
         found = run_record(session.p, then, id)
@@ -63,7 +53,7 @@ def run_record(p: Platform, then: Reader, id: str) -> Record:
     row = run_row(then, id)
     kept = {name: value for name, value in row.items() if name not in ("project", "spec")}
     times = {name: time_of(row[name]) for name in ("started", "ended")}
-    return {**kept, **times, "steps": _steps(then, id), "evaluations": verdicts.evaluations(p, then, id)}
+    return {**kept, **times, "steps": steps_of(then, id), "evaluations": verdicts.evaluations(p, then, id)}
 
 
 def run_row(then: Reader, id: str) -> Row:
@@ -78,7 +68,7 @@ def _one(then: Reader, projection: str, what: str, id: str) -> Row:
     return found[0]
 
 
-def _steps(then: Reader, run: str) -> list[Record]:
+def steps_of(then: Reader, run: str) -> list[Record]:
     names = ("step", "status", "attempt", "cached_from", "code_sha256", "usage", "outputs", "reads", "writes", "files")
     return [{name: step[name] for name in names} for step in then.rows("steps", {"run": run}, order=("seq",))]
 
@@ -165,7 +155,7 @@ def _lines(record: Mapping[str, object], indent: str = "") -> Iterator[str]:
 
 def _brief(item: Mapping[str, object]) -> str:
     if "usage" in item:
-        return _step_line(item)
+        return step_line(item)
     return ", ".join(f"{name} {_short(value)}" for name, value in item.items() if value not in (None, "", [], {}))
 
 
@@ -178,17 +168,9 @@ def _short(value: object) -> str:
     return f"{text[:12]}..." if len(text) == 64 and not text.strip("0123456789abcdef") else text
 
 
-def _step_line(step: Mapping[str, object]) -> str:
+def step_line(step: Mapping[str, object]) -> str:
     usage = cast("Mapping[str, float] | None", step["usage"])
     took = f"{usage['wall_s']:.2f} s, CPU {usage['cpu_s']:.2f} s, peak {usage['peak_bytes'] / 1e6:,.0f} MB" if usage else ""
     from_cache = f"from {step['cached_from']}" if step["cached_from"] else ""
     tries = f", attempt {step['attempt']}" if cast("int", step["attempt"] or 0) > 1 else ""
     return f"{step['step']!s:<22} {step['status']!s:<9} {took}{from_cache}{tries}".rstrip()
-
-
-def _told(record: Record, error: Mapping[str, JSON]) -> Iterator[str]:
-    yield f"{record['run']} {record['status']}"
-    yield from (f"  {_step_line(step)}" for step in cast("list[Record]", record["steps"]))
-    if error:
-        yield f"{error.get('step')}: {error.get('message')} [{error.get('code')}]"
-        yield str(error.get("traceback") or "").rstrip()

@@ -81,8 +81,8 @@ class Run:
         return Run(self._project, self.id)
 
     def logs(self) -> str:
-        """What each step did, and of a failure the user's own traceback."""
-        return self._project.ask("show.logs", run=self.id).text
+        """What each step did and printed, and of a failure the user's own traceback."""
+        return self._project.ask("logs.logs", run=self.id, step=None, attempt=None).text
 
     def cells(self) -> list[str]:
         """All cells that the notebook had run when it started this pipeline of its own, in that order; none for one of a file."""

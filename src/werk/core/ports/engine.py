@@ -28,7 +28,7 @@ class Progress:
 class Engine(Protocol[Work_contra]):
     """Drives runs of pipelines (`Work`) and writes what happens as facts: `run.started`, `step.finished`, `run.finished` ...
 
-    Built on a platform by wiring (`p`, `resources`, `codecs`, `mask`, `progress`) and the settings of `[engine]`
+    Built on a platform by wiring (`p`, `resources`, `codecs`, `mask`, `progress`, `kept`) and the settings of `[engine]`
     (`lease_s`); that is why it is no field of one.
 
     1. `start` records a run and returns its id; nothing runs yet. Wrong input is an `InputError` and records nothing.
