@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends.fail import Keyring as NoKeyring
+from keyring.errors import InitError, KeyringLocked
 
 from werk.app.settings import load_settings, shared
 from werk.app.wiring import open_with
@@ -15,6 +20,34 @@ from werk.core.errors import InputError
 
 HEAD = '[project]\nname = "rides"\nid = "prj_rides"\n'
 PASSWORD = "tr0ub4dor-and-3"
+IN_KEYRING = '[journal]\nurl = {keyring = "werk/journal"}\n'
+
+
+class Ring(KeyringBackend):
+    """A keyring without a file."""
+
+    priority = 1.0  # type: ignore[assignment]  # keyring's own way, a property of the class
+
+    def __init__(self, closed: Exception | None = None) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+        self.closed = closed
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.closed is not None:
+            raise self.closed
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    before, ours = keyring.get_keyring(), Ring()
+    keyring.set_keyring(ours)
+    yield ours
+    keyring.set_keyring(before)
 
 
 @pytest.fixture
@@ -96,6 +129,79 @@ def test_a_reference_to_nothing_is_named(root: Path) -> None:
         assert missing.value.hint
 
 
+def test_the_keyring_is_asked_and_the_last_slash_parts_service_and_user(root: Path, ring: Ring) -> None:
+    keyring.set_password("werk", "journal", f"postgresql://werk:{PASSWORD}@db/werk")
+    keyring.set_password("https://s3.example/lake", "rides", PASSWORD)
+    store = '[object_store]\nuse = "s3"\nbucket = "b"\nsecret_access_key = {keyring = "https://s3.example/lake/rides"}\n'
+    settings = load_settings(written(root, IN_KEYRING + store))
+    assert settings.journal_url == f"postgresql://werk:{PASSWORD}@db/werk"
+    assert settings.ports["object_store"]["secret_access_key"] == PASSWORD
+    assert settings.notices == ()
+
+
+def test_only_the_chosen_profile_asks_the_keyring(root: Path, ring: Ring) -> None:
+    written(root, '[profile.team.journal]\nurl = {keyring = "werk/absent"}\n')
+    assert load_settings(root).journal_url.startswith("sqlite:")
+    with pytest.raises(InputError, match="no entry of absent for werk") as missing:
+        load_settings(root, "team")
+    assert (missing.value.code, missing.value.hint) == ("secret-missing", "Store it: keyring set werk absent")
+
+
+@pytest.mark.parametrize("reference", ['"werk"', '"/user"', '"werk/"', '""', "3", '{a = "b"}'])
+def test_a_malformed_keyring_reference_is_shown_the_form(root: Path, ring: Ring, reference: str) -> None:
+    with pytest.raises(InputError, match="service and user") as wrong:
+        load_settings(written(root, f"[journal]\nurl = {{keyring = {reference}}}\n"))
+    assert wrong.value.code == "settings-malformed"
+    assert 'keyring = "SERVICE/USER"' in wrong.value.hint
+
+
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [
+        (NoKeyring(), "none that this machine offers"),
+        (Ring(KeyringLocked(PASSWORD)), "is locked"),
+        (Ring(InitError(PASSWORD)), r"does not answer \(InitError\)"),
+    ],
+    ids=["none", "locked", "mute"],
+)
+def test_a_keyring_that_does_not_open_says_what_else_there_is(root: Path, ring: Ring, backend: KeyringBackend, says: str) -> None:
+    keyring.set_keyring(backend)
+    with pytest.raises(InputError, match=says) as closed:
+        load_settings(written(root, IN_KEYRING))
+    assert closed.value.code == "keyring-closed"
+    assert "{env = ...}" in closed.value.hint
+    assert PASSWORD not in str(closed.value)
+
+
+def test_without_its_library_the_extra_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert load_settings(written(root, "")).notices == (), "nothing refers to it"
+    with pytest.raises(InputError, match="not installed") as missing:
+        load_settings(written(root, IN_KEYRING))
+    assert (missing.value.code, missing.value.hint) == ("library-missing", "pip install 'werk[keyring]'")
+
+
+def test_a_command_asks_the_keyring_that_the_environment_names(root: Path, tmp_path: Path) -> None:
+    """And loads the library for a reference only; a backend that cannot be loaded is said in a sentence."""
+    (tmp_path / "ring.py").write_text(
+        "from keyring.backend import KeyringBackend\n\n\nclass Ring(KeyringBackend):\n    priority = 1\n\n"
+        "    def get_password(self, service, username):\n        return 'sqlite:///.werk/from_keyring.db'\n\n"
+        "    def set_password(self, service, username, password):\n        raise NotImplementedError\n"
+    )
+    tell = "import sys; from werk.app.settings import load_settings as load; from pathlib import Path; "
+    tell += "print(load(Path.cwd()).journal_url, 'keyring' in sys.modules)"
+    said = []
+    for text, backend in (("", "ring.Ring"), (IN_KEYRING, "ring.Ring"), (IN_KEYRING, "nowhere.Ring")):
+        environment = {**os.environ, "PYTHON_KEYRING_BACKEND": backend, "PYTHONPATH": str(tmp_path)}
+        written(root, text)
+        said.append(subprocess.run([sys.executable, "-c", tell], cwd=root, env=environment, capture_output=True, text=True))
+    assert [done.stdout.split() for done in said[:2]] == [
+        [f"sqlite:///{root}/.werk/journal.db", "False"],
+        [f"sqlite:///{root}/.werk/from_keyring.db", "True"],
+    ], said
+    assert "The keyring that the settings refer to cannot be loaded" in said[2].stderr
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -105,6 +211,12 @@ def test_a_reference_to_nothing_is_named(root: Path) -> None:
             'secret_access_key = {env = "WERK_OBJECT_STORE_SECRET_ACCESS_KEY"}',
         ),
         ('[profile.team.journal]\nurl = {file = "password"}\n', "move it out"),
+        (f'[serving]\nsigning_key = "{PASSWORD}"\n', 'signing_key = {env = "WERK_SERVING_SIGNING_KEY"}'),
+        (f'[serving.by-team]\napi-key = "{PASSWORD}"\n', 'api-key = {env = "WERK_BY_TEAM_API_KEY"}'),
+        (
+            f'[[trigger]]\nname = "t"\non = "run.finished"\npipeline = "p"\nparams = {{token = "{PASSWORD}"}}\n',
+            'token = {env = "WERK_PARAMS_TOKEN"}',
+        ),
     ],
 )
 def test_a_secret_in_the_project_warns_with_the_fix_and_is_not_repeated(root: Path, text: str, says: str) -> None:
@@ -120,6 +232,11 @@ def test_a_url_without_a_password_warns_of_nothing(root: Path, url: str) -> None
     assert load_settings(written(root, f'[journal]\nurl = "{url}"\n')).notices == ()
 
 
+@pytest.mark.parametrize("line", ['sort_key = "dep_time"', 'row_key = "flight"', 'signing_key = {env = "HOME"}', 'password = ""'])
+def test_a_key_that_names_a_column_and_what_is_referred_to_warn_of_nothing(root: Path, line: str) -> None:
+    assert load_settings(written(root, f"[serving]\n{line}\n")).notices == ()
+
+
 def test_the_warning_is_shown_once_and_leaves_the_answer_alone(root: Path) -> None:
     """On stderr, so that --json stays JSON."""
     written(root, f'[profile.team.journal]\nurl = "postgresql://werk:{PASSWORD}@db/werk"\n')
@@ -129,3 +246,12 @@ def test_the_warning_is_shown_once_and_leaves_the_answer_alone(root: Path) -> No
     assert (done.returncode, done.stdout.strip()) == (0, "[]")
     assert done.stderr.count("warning: url under [profile.team.journal]") == 1
     assert PASSWORD not in done.stderr
+
+
+def test_doctor_lists_a_secret_with_its_fix(root: Path) -> None:
+    written(root, f'[profile.team.journal]\nurl = "postgresql://werk:{PASSWORD}@db/werk"\n')
+    done = subprocess.run([sys.executable, "-m", "werk.app.cli", "doctor"], cwd=root, capture_output=True, text=True)
+    (line,) = [line for line in done.stdout.splitlines() if " secrets " in line]
+    assert line.split()[0] == "warning"
+    assert 'url = {env = "WERK_JOURNAL_URL"}' in line
+    assert PASSWORD not in done.stdout + done.stderr

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from werk.app.references import fetched, notices
 from werk.core.errors import InputError, unknown
 from werk.core.nouns import Project, check_name
-from werk.workflow.capture.secrets import find_secrets
 
 FILE = "werk.toml"
 PORTS = ("table_store", "object_store", "key_store", "identity", "meter", "engine")
 _SECTIONS = (*PORTS, "project", "journal", "profile", "trigger", "serving", "prices")
 _TRIGGER = ("name", "on", "pipeline", "where", "params", "backlog")
-_TELLING = re.compile(r"password|passwd|secret|token", re.IGNORECASE)
 Table = dict[str, object]
 
 
@@ -64,7 +62,7 @@ def load_settings(root: Path, profile: str | None = None) -> Settings:
     for name in tree:
         if name not in _SECTIONS:
             raise unknown("section", f"[{name}]", [f"[{s}]" for s in _SECTIONS], code="setting-unknown")
-    tree = cast("Table", _fetched(tree, root))
+    tree = cast("Table", fetched(tree, root))
     project = _project(tree, root)
     ports = {port: _port(tree, port, root) for port in PORTS}
     ports["table_store"] = _apart(ports["table_store"], project)
@@ -78,7 +76,7 @@ def load_settings(root: Path, profile: str | None = None) -> Settings:
         _table(tree, "serving"),
         _table(tree, "prices"),
         home(),
-        tuple(_notices(written, root)),
+        tuple(notices(written, root)),
     )
 
 
@@ -119,39 +117,6 @@ def _merged(under: Table, over: Table) -> Table:
     return out
 
 
-def _fetched(value: object, root: Path) -> object:
-    """`{env = "NAME"}` and `{file = "path"}` replaced by what they refer to."""
-    if isinstance(value, list):
-        return [_fetched(item, root) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"env"}:
-        return _from_environment(str(value["env"]))
-    if set(value) == {"file"}:
-        return _from_file(_file(value, root))
-    return {name: _fetched(item, root) for name, item in value.items() if name != "profile"}
-
-
-def _file(reference: Table, root: Path) -> Path:
-    return root / Path(str(reference["file"])).expanduser()
-
-
-def _from_environment(name: str) -> str:
-    if name not in os.environ:
-        hint = f"Set it, e.g. export {name}=..."
-        raise InputError(
-            f"The settings refer to the environment variable {name}, which is not set.", code="secret-missing", hint=hint
-        )
-    return os.environ[name]
-
-
-def _from_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as closed:
-        raise InputError(f"The settings refer to {path}: {closed.strerror}.", code="secret-missing", hint="Create it.") from None
-
-
 def _port(tree: Table, port: str, root: Path) -> Table:
     defaults: dict[str, Table] = {
         "table_store": {"use": "delta", "path": "lake"},
@@ -177,27 +142,6 @@ def _apart(store: Table, project: Project) -> Table:
     if "path" not in store or not shared(store, project):
         return store
     return {**store, "path": f"{str(store['path']).rstrip('/')}/{project.id}"}
-
-
-def _notices(value: object, root: Path, *names: str) -> Iterator[str]:
-    """What of werk.toml whoever copies the project gets to know; other profiles count, they are in the same file."""
-    if isinstance(value, dict) and set(value) == {"file"}:
-        if _file(value, root).resolve().is_relative_to(root.resolve()):
-            yield f"{_named(names)} refers to a file in the project's folder, which every run keeps with its code: move it out."
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _notices(item, root, *names, name)
-    elif isinstance(value, str) and (kinds := find_secrets(value) or _telling(names[-1], value)):
-        variable = "_".join(("werk", *names[-2:])).upper()
-        yield f'{_named(names)} holds a {kinds[0]}: write {names[-1]} = {{env = "{variable}"}} and set that variable.'
-
-
-def _named(names: tuple[str, ...]) -> str:
-    return f"{names[-1]} under [{'.'.join(names[:-1])}] in werk.toml"
-
-
-def _telling(name: str, value: str) -> list[str]:
-    return ["secret"] if value and _TELLING.search(name) else []
 
 
 def _triggers(tree: Table) -> tuple[Table, ...]:
