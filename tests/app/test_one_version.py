@@ -7,6 +7,8 @@ import os
 import struct
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +115,20 @@ def posted(url: str, body: object, token: str) -> Any:
         return json.load(answer)
 
 
+def refused_by(url: str, token: str) -> int:
+    """The server follows its manifests, so the answer may still be right for a moment."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            posted(f"{url}/invocations", {"dataframe_records": []}, token)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                if refused.code == 401:
+                    return refused.code
+        time.sleep(0.05)
+    return 200
+
+
 def bits(scores: list[float]) -> bytes:
     return struct.pack(f"{len(scores)}d", *scores)
 
@@ -130,6 +146,12 @@ def test_a_table_and_both_protocols_answer_with_the_same_bits(project: Path) -> 
     with served(project) as url:
         invoked = posted(f"{url}/invocations", {"dataframe_records": given.to_dicts()}, token)["predictions"]
         inferred = posted(f"{url}/v2/models/rides/infer", {"inputs": tensors}, token)
+        renewed = werk(project, "actor", "renew", "second")["token"]
+        assert refused_by(url, token) == 401
+        assert posted(f"{url}/invocations", {"dataframe_records": given.to_dicts()}, renewed)["predictions"] == invoked
+        werk(project, "actor", "revoke", "second", "--reason", "lost")
+        assert refused_by(url, renewed) == 401
+        assert werk(project, "actor", "list")[-1]["proof"] == "revoked token"
     assert [(row["id"], row["version"]) for row in table] == [(at, 1) for at in range(ROWS)]
     batch = bits([row["score"] for row in table])
     assert bits(invoked) == batch

@@ -12,11 +12,25 @@ from werk.adapters.key_store.memory import MemoryKeyStore
 from werk.adapters.meter.memory import MemoryMeter
 from werk.adapters.object_store.memory import MemoryObjectStore
 from werk.adapters.table_store.memory import MemoryTableStore
+from werk.core.canonical import sha256_hex
 from werk.core.errors import InputError, Refused
 from werk.core.nouns import Actor, Project
 from werk.core.platform import Platform
 from werk.core.ports.identity import Proof
-from werk.governance import PROJECTIONS, Plan, actor_named, actor_of, assurance_of, enrol, issue_token, load_plan, record_plan
+from werk.governance import (
+    PROJECTIONS,
+    Plan,
+    actor_named,
+    actor_of,
+    assurance_of,
+    enrol,
+    issue_token,
+    load_plan,
+    record_plan,
+    renew_token,
+    revoke_tokens,
+    tokens_that_count,
+)
 from werk.journal import SqlJournal, erase_body, open_journal
 
 ANN = Proof("os:1000@here", "ann", "os")
@@ -109,6 +123,74 @@ def test_tokens_of_another_project_are_unknown(log: SqlJournal) -> None:
     _, token = issue_token(as_(log, enrol(log, ANN)), "reviewer")
     with pytest.raises(Refused):
         actor_of(log.bound_to(project="prj_2"), LocalIdentity().prove(token))
+
+
+def known_by(log: SqlJournal, token: str) -> Actor | str:
+    try:
+        return actor_of(log, LocalIdentity().prove(token))
+    except Refused as refused:
+        return refused.code
+
+
+def test_a_revoked_token_proves_nobody_and_the_others_go_on(log: SqlJournal) -> None:
+    by = as_(log, enrol(log, ANN))
+    (robot, leaked), (reviewer, kept) = issue_token(by, "robot"), issue_token(by, "reviewer")
+    revoke_tokens(by, "robot", "lost on a train")
+    assert (known_by(log, leaked), known_by(log, kept)) == ("token-revoked", reviewer)
+    assert tokens_that_count(log) == [sha256_hex(kept)]
+    assert actor_named(log, robot.id) == "robot"
+    with pytest.raises(InputError, match="the last was revoked"):
+        revoke_tokens(by, "robot")
+
+
+def test_a_renewed_token_is_the_same_actor_and_the_old_one_is_dead(log: SqlJournal) -> None:
+    by = as_(log, enrol(log, ANN))
+    robot, first = issue_token(by, "robot")
+    again, second = renew_token(by, "robot")
+    assert again == robot == known_by(log, second)
+    assert known_by(log, first) == "token-revoked"
+    revoke_tokens(by, "robot")
+    assert known_by(log, renew_token(by, "robot")[1]) == robot
+    assert (known_by(log, first), known_by(log, second)) == ("token-revoked", "token-revoked")
+
+
+def test_erasing_a_revocation_brings_no_token_back(log: SqlJournal) -> None:
+    by = as_(log, enrol(log, ANN))
+    _, leaked = issue_token(by, "robot")
+    revoke_tokens(by, "robot", "ann lost it")
+    [fact] = log.facts(kinds=("token.revoked",))
+    erase_body(log, fact.seq, "it names a person")
+    assert known_by(log, leaked) == "token-revoked"
+
+
+def test_a_token_takes_back_only_what_comes_from_it(log: SqlJournal) -> None:
+    ann = as_(log, enrol(log, ANN))
+    (thief, _), (robot, held) = issue_token(ann, "thief"), issue_token(ann, "robot")
+    for call in (revoke_tokens, renew_token):
+        with pytest.raises(Refused, match="neither"):
+            call(as_(log, thief), "robot")
+    assert known_by(log, held) == robot
+    child, _ = issue_token(as_(log, thief), "child")
+    revoke_tokens(as_(log, thief), "child")
+    revoke_tokens(as_(log, thief), "thief")
+    assert assurance_of(log, child, [thief.id]) == "local-self"
+
+
+def test_whoever_renewed_a_token_has_held_it(log: SqlJournal) -> None:
+    ann, bob = enrol(log, ANN), enrol(log, BOB)
+    reviewer, _ = issue_token(as_(log, ann), "reviewer")
+    assert assurance_of(log, reviewer, [bob.id]) == "local"
+    renew_token(as_(log, bob), "reviewer")
+    assert {assurance_of(log, reviewer, [one.id]) for one in (ann, bob)} == {"local-self"}
+
+
+def test_who_has_no_token_has_none_to_take_back(log: SqlJournal) -> None:
+    by = as_(log, enrol(log, ANN))
+    enrol(log, BOB)
+    with pytest.raises(InputError, match="has no token"):
+        revoke_tokens(by, "bob")
+    with pytest.raises(InputError, match="Did you mean 'bob'"):
+        renew_token(by, "bop")
 
 
 @pytest.mark.parametrize("name", ["", "  ", " ann", "a\nb", "x" * 101])

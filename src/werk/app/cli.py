@@ -25,7 +25,7 @@ PLAIN = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "no_args_i
 HELP = "The whole MLOps loop on one machine, with the proof of each step. Begin with `werk demo`, or `werk init` for your own."
 INTERRUPTED = 130  # what Ctrl-C ends with, by the custom of shells; SIGTERM ends a command in the same way
 app = typer.Typer(name="werk", help=HELP, **PLAIN)  # type: ignore[arg-type]  # one dict for every Typer
-actor = typer.Typer(help="Add and list who may act here.", **PLAIN)  # type: ignore[arg-type]  # as above
+actor = typer.Typer(help="Add and list who may act here, renew and revoke their tokens.", **PLAIN)  # type: ignore[arg-type]  # as above
 audit = typer.Typer(help="Check the record.", **PLAIN)  # type: ignore[arg-type]  # as above
 app.add_typer(actor, name="actor")
 app.add_typer(audit, name="audit")
@@ -581,6 +581,29 @@ def actor_add(
 ) -> None:
     """Issue a token for somebody else. It is shown this once."""
     _do("actors.add", json, name=name, project=project, profile=profile)
+
+
+@actor.command("renew")
+def actor_renew(
+    name: Annotated[str, typer.Argument(help="The holder's name.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Give its holder a new token; those from before count no more. It is shown this once."""
+    _do("actors.renew", json, name=name, project=project, profile=profile)
+
+
+@actor.command("revoke")
+def actor_revoke(
+    name: Annotated[str, typer.Argument(help="The holder's name.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record; names nobody.")] = "",
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Take back a lost or leaked token. What it did stays on record; a command that is already running goes on to its end."""
+    _do("actors.revoke", json, name=name, reason=reason, project=project, profile=profile)
 
 
 @actor.command("list")

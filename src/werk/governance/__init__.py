@@ -1,6 +1,15 @@
 """Who acts, what was planned, and how sure we are that two people are two."""
 
-from werk.governance.actors import actor_named, actor_of, assurance_of, enrol, issue_token
+from werk.governance.actors import (
+    actor_named,
+    actor_of,
+    assurance_of,
+    enrol,
+    issue_token,
+    renew_token,
+    revoke_tokens,
+    tokens_that_count,
+)
 from werk.governance.facts import PROJECTIONS
 from werk.governance.plan import UNCHECKED, Plan, RiskClass, check_risk, load_plan, record_plan, recorded_plan
 
@@ -18,4 +27,7 @@ __all__ = [
     "load_plan",
     "record_plan",
     "recorded_plan",
+    "renew_token",
+    "revoke_tokens",
+    "tokens_that_count",
 ]

@@ -12,6 +12,7 @@ from werk.core.errors import InputError, Refused, Tampered
 from werk.core.journal import NewFact, Reader, Row
 from werk.core.nouns import ModelVersion, new_id
 from werk.core.platform import Platform
+from werk.governance import tokens_that_count
 from werk.serving.manifest import Manifest, manifest_path, place, read_manifest, write_manifest
 
 FILES = ("model.bin", "model.json")
@@ -187,4 +188,4 @@ def _signed_sums(manifest: bytes, canonical_hash: str) -> dict[str, str]:
 
 def _issued(p: Platform) -> tuple[str, ...]:
     """sha256 of every token that may call."""
-    return tuple(sorted(str(row["token_sha256"]) for row in p.journal.rows("tokens")))
+    return tuple(tokens_that_count(p.journal))
