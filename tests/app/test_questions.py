@@ -597,7 +597,7 @@ def test_back_to_the_version_before_and_forward_again(small: Small, tmp_path: Pa
     answer = deployments.rollback("small", "worse on Mondays", root, None)
     assert (record(answer)["version"], record(answer)["left"]["for"]) == (1, "small:2")
     text = said(answer, capsys)
-    for words in ("small:1 is the champion", "accepted with AUC 0.", "approved by second at 20", ": looked at small:1"):
+    for words in ("small:1 is the champion", "accepted with auc 0.", "approved by second at 20", ": looked at small:1"):
         assert words in text
     assert "with the deployment of small:2" in text
     first, *_ = rows(deployments.deployments(root, None))

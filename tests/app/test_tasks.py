@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -139,7 +139,10 @@ def lived(folder: Path, task: str) -> Case:
     for window in ("same", "later"):
         case.werk("run", "batch_inference", "-p", f"window={window}", "-p", "model=case:1")
     case.werk("run", "training", "-p", "rounds=40", "-p", "champion=case@champion")
-    case.werk("run", "comparison", "-p", "a=case:2", "-p", "b=case:1")
+    with redirect_stderr(StringIO()) as told:
+        for _ in ("computed", "from the cache"):
+            case.werk("run", "comparison", "-p", "a=case:2", "-p", "b=case:1")
+    case.said["compared"] = told.getvalue()
     case.said["rebuild"] = case.werk("rebuild", "case:1", "--verify")
     case.werk("story", "story.html")
     case.said["story"] = (case.root / "story.html").read_text(encoding="utf-8")
@@ -247,6 +250,10 @@ def test_challenger_and_champion_are_compared_and_rebuilt(case: Case) -> None:
         report = session.p.journal.rows("versions", {"version": 2})[0]["report_key"]
         against = json.loads(session.p.object_store.get([report])[report])["champion"]
     assert compared is not None
+    first, again = (line.strip() for line in case.said["compared"].splitlines() if "case:2 minus case:1" in line)
+    assert first == again
+    assert first.startswith("mae on 600 rows" if case.task == "regression" else "accuracy on 600 rows")
+    assert f"minus case:1 {compared['difference']:.4g} (95 %" in first
     assert compared["low"] <= compared["difference"] <= compared["high"]
     assert rebuilt["outcome"] == "identical"
     assert against["why"] is None

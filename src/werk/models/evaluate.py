@@ -32,14 +32,13 @@ from werk.models.metrics import (
     mean,
     metrics,
 )
-from werk.models.task import numbered
+from werk.models.task import MEASURE, numbered
 
 Entry = Mapping[str, JSON]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _EXPLAINED_ROWS = 1000
 _TIMED_ROWS, _TIMED_TIMES = 300, 3
-MEASURE = {"binary": "auc", "multiclass": "accuracy", "regression": "mae"}  # what two models are compared by
 
 
 @dataclass(frozen=True, slots=True)

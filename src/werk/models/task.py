@@ -37,6 +37,7 @@ from werk.core.errors import InputError, unknown
 
 Task = Literal["binary", "regression", "multiclass"]
 Floats = NDArray[np.float64]
+MEASURE = {"binary": "auc", "multiclass": "accuracy", "regression": "mae"}  # what a model is told by and two are compared by
 MOST_CLASSES = 100
 UNSEEN = -1.0  # the number of a class that the model was not trained on; a missing outcome is NaN
 

@@ -18,9 +18,8 @@ from werk.core.nouns import ModelVersion, Snapshot, Usage, Verdict
 from werk.core.platform import Platform
 from werk.core.ports.model_format import Explains
 from werk.models import Model, Report
-from werk.models.evaluate import MEASURE
 from werk.models.metrics import metrics
-from werk.models.task import numbered
+from werk.models.task import MEASURE, numbered
 from werk.monitoring import MonitorVerdict, Prices
 from werk.monitoring.verdict import EXPLANATION_DRIFT, FEATURE_DRIFT, PREDICTION_DRIFT
 from werk.pipelines import baselines, probe

@@ -237,12 +237,6 @@ def _cost_of_keeping() -> None:
     first, second = approved[:2]
     _title("What keeping the old model would have cost: both on October to December")
     _werk("run", "comparison", "-p", f"a={second}", "-p", f"b={first}", "-p", "start=2013-10", "-p", "through=2013-12")
-    with opened() as session:
-        row = session.p.journal.rows("comparisons", {"a": second, "b": first}, limit=1)[0]
-    print(
-        f"AUC of {second} {row['auc_a']:.4f}, of {first} {row['auc_b']:.4f}: "
-        f"difference {row['difference']:+.4f} (95 % {row['low']:+.4f} to {row['high']:+.4f}) on {row['rows']:,} flights"
-    )
 
 
 def _real_time(target: Path, month: str) -> tuple[Scored, Path]:

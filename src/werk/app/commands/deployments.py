@@ -17,6 +17,7 @@ from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Row
 from werk.core.nouns import ModelVersion, from_micros
+from werk.models.task import MEASURE
 from werk.pipelines.deploy import check_deployable, put_live, roll_back
 from werk.pipelines.steps import SERVING
 from werk.serving.deploy import deployments as history
@@ -66,7 +67,9 @@ def _known(session: Session, newest: Mapping[str, object]) -> dict[str, object]:
     found = evaluation_of(session.p, session.p.journal, version)
     metrics = cast("Mapping[str, JSON]", found["metrics"]) if found else {}
     approvals = session.p.journal.rows("approvals", {"model": mv.model, "version": mv.version, "action": "approved"})
-    return {"auc": metrics.get("auc"), "approved": [_approval(session, row) for row in approvals], "left": _left(session, newest)}
+    measure = MEASURE[str(found["task"] or "binary")] if found else ""
+    accepted = {"measure": measure, "value": metrics[measure]} if measure in metrics else None
+    return {"accepted": accepted, "approved": [_approval(session, row) for row in approvals], "left": _left(session, newest)}
 
 
 def _approval(session: Session, row: Row) -> dict[str, object]:
@@ -89,8 +92,8 @@ def _comment(cause: JSON) -> str:
 
 
 def _told(known: Mapping[str, object]) -> Iterator[str]:
-    if known["auc"]:
-        yield f"  accepted with AUC {interval(known['auc'])}"
+    if accepted := cast("dict[str, object] | None", known["accepted"]):
+        yield f"  accepted with {accepted['measure']} {interval(accepted['value'])}"
     for one in cast("list[dict[str, object]]", known["approved"]):
         yield f"  approved by {one['by']} at {one['at']}{_quoted(one['comment'])}"
     left = cast("dict[str, object] | None", known["left"])

@@ -120,6 +120,8 @@ def _judged(session: Session, id: str) -> Iterator[None]:
 def _say_verdicts(session: Session, id: str) -> None:
     for found in verdicts.evaluations(session.p, session.p.journal, id):
         print("\n".join(f"  {line}" for line in verdicts.told(found)), file=sys.stderr)
+    for found in verdicts.comparisons(session.p.journal, id):
+        print(f"  {verdicts.compared(found)}", file=sys.stderr)
 
 
 def drained(project: Path | None, profile: str | None) -> None:

@@ -53,7 +53,8 @@ def run_record(p: Platform, then: Reader, id: str) -> Record:
     row = run_row(then, id)
     kept = {name: value for name, value in row.items() if name not in ("project", "spec")}
     times = {name: time_of(row[name]) for name in ("started", "ended")}
-    return {**kept, **times, "steps": steps_of(then, id), "evaluations": verdicts.evaluations(p, then, id)}
+    judged = {"evaluations": verdicts.evaluations(p, then, id), "comparisons": verdicts.comparisons(then, id)}
+    return {**kept, **times, "steps": steps_of(then, id), **judged}
 
 
 def run_row(then: Reader, id: str) -> Row:

@@ -11,7 +11,8 @@ from werk.core.journal import Reader, Row
 from werk.core.platform import Platform
 
 Record = dict[str, object]
-_SHOWN = ("metrics", "golden", "behaviour", "champion")
+COMPARING = "compare-models"  # the name of steps.compare, which is too heavy to be imported for it
+_SHOWN = ("task", "metrics", "golden", "behaviour", "champion")
 
 
 def evaluations(p: Platform, then: Reader, run: str) -> list[Record]:
@@ -25,6 +26,24 @@ def evaluation_of(p: Platform, then: Reader, version: Row) -> Record | None:
     where = {name: version[name] for name in ("model", "run", "report_key", "gate_sha256")}
     rows = then.rows("evaluations", where)
     return _evaluation(p, rows[0]) if rows else None
+
+
+def comparisons(then: Reader, run: str) -> list[Record]:
+    """What `steps.compare` found in this run, or in the run that its answer was cached from."""
+    rows = then.rows("steps", {"run": run})
+    from_cache = {str(row["cached_from"]).partition("/")[0] for row in rows if row["cached_from"] and row["step"] == COMPARING}
+    facts = [fact for one in (run, *sorted(from_cache)) for fact in then.facts(kinds=("models.compared",), run=one)]
+    return [dict(fact.body) for fact in facts if fact.body]
+
+
+def compared(found: Mapping[str, object]) -> str:
+    """One line: both versions, each one's measure, and their difference."""
+    measure = next(name[:-2] for name in found if name.endswith("_a"))
+    values = (_number(found[f"{measure}_{one}"]) for one in ("a", "b"))
+    gap = {"value": found["difference"], "low": found["low"], "high": found["high"]}
+    sides = ", ".join(f"{found[one]} {value}" for one, value in zip(("a", "b"), values, strict=True))
+    rows = cast("int", found["rows"])
+    return f"{measure} on {rows:,} rows of {found['window']}: {sides}; {found['a']} minus {found['b']} {interval(gap)}"
 
 
 def _evaluation(p: Platform, row: Row) -> Record:
