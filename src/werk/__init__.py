@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ def __getattr__(name: str) -> object:
     if name == "steps":
         return importlib.import_module("werk.pipelines.steps")
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("werk")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)

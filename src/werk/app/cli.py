@@ -46,12 +46,6 @@ def commands() -> TyperGroup:
     return get_group(app)
 
 
-def entry() -> None:
-    """What the script `werk` calls: the command line in a process whose arithmetic is pinned."""
-    pinned.begin_again(sys.argv[1:])
-    main()
-
-
 def main() -> None:
     """Run the command line; every expected failure is one sentence, a next step and an exit code."""
     as_json = "--json" in sys.argv
@@ -114,9 +108,18 @@ def _do(command: str, as_json: bool, **given: object) -> None:
             raise typer.Exit(answer.exit_code)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from werk import __version__
+
+        print(f"werk {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of werk itself.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Say which werk this is.", callback=_version, is_eager=True)] = False,
 ) -> None: ...
 
 
@@ -624,4 +627,5 @@ def audit_verify(
 
 
 if __name__ == "__main__":
-    entry()
+    pinned.begin_again(sys.argv[1:])
+    main()

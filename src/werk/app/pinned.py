@@ -21,7 +21,6 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ANYWHERE: Mapping[str, str] = {
@@ -40,6 +39,7 @@ AVX2: Mapping[str, str] = {
 }
 # NumPy warns of a name it was not built with, and renamed its classes in 2.4.
 _WIDER = {True: "X86_V4 AVX512_ICL AVX512_SPR", False: "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"}
+_NAMES = frozenset({*ANYWHERE, *AVX2, "NPY_DISABLE_CPU_FEATURES"})
 # A server answers strangers: a known hash seed would let them fill its tables with collisions.
 _UNPINNED = ("serve",)
 
@@ -50,7 +50,7 @@ def begin_again(words: Sequence[str]) -> None:
     The process stays the same one: its id, its streams and its parent.
     """
     command = next((word for word in words if not word.startswith("-")), None)
-    missing = {name: value for name, value in pins().items() if name not in os.environ}
+    missing = {name: value for name, value in pins().items() if name not in os.environ} if _NAMES - os.environ.keys() else {}
     # Windows has no way to replace a process: there the variables are set for what is loaded later.
     if command is None or command in _UNPINNED or "--help" in words or not missing:
         return
@@ -76,6 +76,8 @@ def _has_avx2() -> bool:
 
 
 def _renamed() -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return tuple(map(int, version("numpy").split(".")[:2])) >= (2, 4)
     except (PackageNotFoundError, ValueError):

@@ -31,7 +31,7 @@ from werk.core.ports.table_store import TableStore
 from werk.journal import SqlJournal, Upcasts
 from werk.monitoring import Prices
 from werk.serving import facts as serving_facts
-from werk.workflow import Codec, Pipeline, Resource
+from werk.workflow import Pipeline, Resource
 from werk.workflow.capture import file_secrets, mask
 from werk.workflow.triggers import TRIGGER_PROJECTIONS
 
@@ -78,10 +78,10 @@ class Session:
         return Prices.from_mapping(self.settings.prices) if self.settings.prices else None
 
     @property
-    def codecs(self) -> tuple[Codec, ...]:
+    def codecs(self) -> tuple[workflow.Codec, ...]:
         """How models travel between steps."""
         of = models.model_codec
-        return (Codec(of.kind, of.owns, of.dump, of.load, of.digest),)
+        return (workflow.Codec(of.kind, of.owns, of.dump, of.load, of.digest),)
 
     @property
     def resources(self) -> dict[str, Resource]:

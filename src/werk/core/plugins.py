@@ -8,19 +8,21 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import Any
 
 from werk.core.errors import InputError, unknown
 
 
 def known(port: str) -> dict[str, EntryPoint]:
     """The adapters installed for a port, by name."""
-    return {point.name: point for point in _installed(f"werk.{port}", tuple(sys.path))}
+    points: EntryPoints = _installed(tuple(sys.path)).select(group=f"werk.{port}")
+    return {point.name: point for point in points}
 
 
-@lru_cache(maxsize=64)
-def _installed(group: str, _path: tuple[str, ...]) -> EntryPoints:
-    """Read once for an import path: every command that opens a project asks for each of its ports."""
-    return entry_points(group=group)
+@lru_cache(maxsize=8)
+def _installed(_path: tuple[str, ...]) -> Any:
+    """Read once for an import path and all ports. A mapping before Python 3.12, EntryPoints since: both can `select`."""
+    return entry_points()
 
 
 def adapter(port: str, use: str) -> type:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, cast
-
-import polars as pl
+from typing import TYPE_CHECKING, Literal, cast
 
 from werk.core.canonical import JSON
 from werk.core.errors import InputError, unknown
@@ -17,12 +15,17 @@ from werk.data import contents
 from werk.data.names import check_table
 from werk.data.versions import catch_up, commit, known
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 def scan(p: Platform, table: str, version: int | None = None) -> pl.LazyFrame:
     """A table at a version (the newest known one without), read only as far as it is used."""
     store, at = p.table_store, latest(p, table) if version is None else version
     if isinstance(store, LazyTables):
         return store.scan(table, at)
+    import polars as pl
+
     return pl.DataFrame(store.read(table, at)).lazy()
 
 

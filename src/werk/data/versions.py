@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Literal, cast
-
-import polars as pl
+from typing import TYPE_CHECKING, Literal, cast
 
 from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import Refused
@@ -20,6 +18,9 @@ from werk.core.platform import Platform
 from werk.core.ports.table_store import TableVersion
 from werk.data import contents
 from werk.data.names import QUARANTINE
+
+if TYPE_CHECKING:
+    import polars as pl
 
 APPEND = "append"
 _PROJECT, _FACT = "project", "fact"

@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from werk.core.canonical import digest_of
@@ -22,7 +21,7 @@ _RESERVED = frozenset({"project", "seq", "valid_from", "valid_to"})
 
 
 # Every database compares text by bytes, so that order and equality are the same on each.
-TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 INT = BigInteger().with_variant(Integer(), "sqlite")
 REAL = Float(53)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
+
+from werk.core.lazy import fetched
 
 if TYPE_CHECKING:
     from werk.models.compiled import Model, ServedModel, canonical_hash, model_json, restored
@@ -53,20 +52,4 @@ _HOME = {
     "per_key": ("fit_per_key",),
 }
 
-
-class _Face(ModuleType):
-    """`evaluate`, `explain` and `package` name a function here, also after the import system has loaded their modules."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in __all__ and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face
-
-
-def __getattr__(name: str) -> object:
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f"werk.models.{module}"), name)
-    raise AttributeError(f"module 'werk.models' has no attribute '{name}'")
+fetched(__name__, _HOME)

@@ -11,7 +11,6 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from werk.core.canonical import JSON
 
@@ -107,6 +106,8 @@ def f1(said: NDArray[np.bool_], true: NDArray[np.bool_]) -> Estimate:
 
 def class_auc(scores: Floats, true: NDArray[np.bool_]) -> Estimate:
     """Area under the ROC curve of one class against all the others."""
+    from scipy.stats import rankdata
+
     high, low, pulls = scores[true], scores[~true], np.zeros(len(true))
     if not len(high) or not len(low):
         return _untold(pulls)

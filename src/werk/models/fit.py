@@ -5,15 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from werk.core.canonical import canonical_json
 from werk.core.errors import InputError, unknown
@@ -21,6 +17,9 @@ from werk.core.platform import Platform
 from werk.models.compiled import Model, answered, canonical_hash, kind_of, model_json, restored
 from werk.models.task import Task, checked_task, training_labels
 from werk.workflow.frames import lazily
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
 
 Rows = Any  # a frame of any library that a step may take
 
@@ -110,7 +109,9 @@ def _trained(
     levels: Mapping[str, tuple[str, ...]],
     params: Mapping[str, object],
     rounds: int,
-) -> lightgbm.Booster:
+) -> Booster:
+    import lightgbm  # here: half a second that a listing need not wait for
+
     data = lightgbm.Dataset(
         values_of(frame, features, levels),
         label=labels,
@@ -163,6 +164,10 @@ def fit_logistic(
     """
     if checked_task(task) == "regression":
         raise InputError("A logistic regression has no task 'regression'.", code="task-unknown", hint="Use fit_linear.")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
     frame, _ = ordered(rows, key, target, features, ())
     given = {"max_iter": 1000, **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("logistic", LogisticRegression(**given))])
@@ -183,6 +188,10 @@ def fit_linear(
 
     As `fit_lightgbm` with `task="regression"`, but features are numbers and none may be missing. `params` are those of `Ridge`.
     """
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
     frame, _ = ordered(rows, key, target, features, ())
     given = {"solver": "cholesky", **(params or {})}
     pipe = Pipeline([("scale", StandardScaler()), ("ridge", Ridge(**given))])

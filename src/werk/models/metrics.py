@@ -6,7 +6,6 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from werk.core.canonical import JSON
 from werk.core.errors import InputError
@@ -128,6 +127,8 @@ def checked_labels(task: str, scores: Floats, labels: Floats, named: NDArray[np.
 
 def _placements(scores: Floats, labels: Floats) -> tuple[Floats, Floats] | None:
     """Per positive the share of negatives below it, per negative the share of positives above it; None with one class."""
+    from scipy.stats import rankdata
+
     late, fine = scores[labels == 1], scores[labels == 0]
     if not len(late) or not len(fine):
         return None

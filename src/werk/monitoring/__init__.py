@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from werk.core.lazy import fetched
 
 if TYPE_CHECKING:
     from werk.monitoring.baselines import Baseline, baseline
@@ -39,10 +40,4 @@ _HOME = {
     "windows": ("check",),
 }
 
-
-def __getattr__(name: str) -> object:
-    """Loads a name's module when it is first asked for: projections are loaded by processes that need no dataframe."""
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f"werk.monitoring.{module}"), name)
-    raise AttributeError(f"module 'werk.monitoring' has no attribute '{name}'")
+fetched(__name__, _HOME)

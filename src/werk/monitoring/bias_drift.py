@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import hypot, inf, log
 
-from scipy.stats import t as student
-
 from werk.core.canonical import JSON
 from werk.monitoring.baselines import Baseline, Rows
 from werk.monitoring.bias import METRICS, GroupBias
@@ -55,6 +53,8 @@ def _verdict(
 
 def _least(baseline: Baseline, rows: Rows, compared: int, limits: Thresholds) -> float:
     """How many standard errors a change must be, so that chance alone shows one in no more windows than `bias_chance`."""
+    from scipy.stats import t as student
+
     blocks = [count for count in (baseline.blocks, rows.block_count) if count is not None]
     free = max(1, min(blocks) - 1) if blocks else inf
     return float(student.ppf(1 - limits.bias_chance / 2 / max(compared, 1), free))

@@ -8,7 +8,6 @@ from math import asin, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from werk.core.canonical import JSON
 
@@ -33,6 +32,8 @@ class Interval:
 
 def auc(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> Interval | None:
     """Area under the ROC curve with DeLong's interval (1988; ranks as Sun and Xu 2014); None with one class only."""
+    from scipy.stats import rankdata
+
     late, fine = scores[labels == 1], scores[labels == 0]
     if not len(late) or not len(fine):
         return None

@@ -14,7 +14,8 @@ from werk.core.canonical import JSON
 from werk.core.errors import Failed, InputError
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
 from werk.core.platform import Platform
-from werk.pipelines.steps import PREDICTIONS, SERVING
+from werk.pipelines.steps import PREDICTIONS
+from werk.serving.deploy import SERVING
 from werk.serving.prediction_log import FOLDER, find
 
 _DEPLOYED = ("endpoint", "model", "version", "canonical_hash")

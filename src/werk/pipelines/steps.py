@@ -26,13 +26,13 @@ from werk.pipelines import baselines, probe
 from werk.pipelines.champion import check_pinned, pinned_champion
 from werk.pipelines.deploy import put_live
 from werk.pipelines.twin import twin
+from werk.serving.deploy import SERVING
 from werk.serving.facts import record_predictions
 from werk.serving.score import batch_of, probability_columns, score
 from werk.workflow import StepContext, step
 from werk.workflow.project_files import digests
 
 PREDICTIONS = data.PREDICTIONS
-SERVING = ".werk/serving"
 GOLDEN, BEHAVIOUR = "golden.toml", "behaviour.toml"
 
 

@@ -15,6 +15,7 @@ from werk.core.platform import Platform
 from werk.governance import tokens_that_count
 from werk.serving.manifest import Manifest, manifest_path, place, read_manifest, write_manifest
 
+SERVING = ".werk/serving"  # of a project: what its servers follow
 FILES = ("model.bin", "model.json")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from werk.core.lazy import fetched
 from werk.core.ports.engine import Progress
 from werk.workflow.context import Resource, StepContext
 from werk.workflow.facts import PROJECTIONS
@@ -30,11 +30,4 @@ __all__ = [
 ]
 
 # These load the dataframe libraries, which a listing of runs does without.
-_HEAVY = {"Engine": "werk.workflow.engine", "Codec": "werk.workflow.payloads"}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HEAVY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(importlib.import_module(_HEAVY[name]), name)
-    return found
+fetched(__name__, {"engine": ("Engine",), "payloads": ("Codec",)})

@@ -15,48 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import unquote
 
-import polars as pl
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-
 from werk.core.errors import InputError, Transient, disk_full, unknown
 from werk.core.ports.table_store import ArrowStream, Content, TableVersion
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # loaded where rows are read or written: a listing opens this store and waits for neither library
+    import polars as pl
+    from deltalake import CommitProperties, DeltaTable
     from obstore.store import ClientConfig, S3Config, S3Store
 
 _TABLE = re.compile(r"[a-z][a-z0-9_-]{0,99}\.[a-z][a-z0-9_-]{0,99}")  # a file system takes 255 bytes a name
-_NOTE = "note."
+NOTE = "note."
 _ATTEMPTS = 40
 _NO_ROOM = "os error 28"
 # What the library below takes for the end of a path, for another character or for no path at all (its panic).
 _MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[][#?^|<>\"`\\]")
-_STORED_AS: dict[pl.DataType, pl.DataType] = {
-    pl.UInt8(): pl.Int16(),
-    pl.UInt16(): pl.Int32(),
-    pl.UInt32(): pl.Int64(),
-}
-_KEPT_AS = (
-    pl.Boolean,
-    pl.Int8,
-    pl.Int16,
-    pl.Int32,
-    pl.Int64,
-    pl.Float32,
-    pl.Float64,
-    pl.Decimal,
-    pl.String,
-    pl.Binary,
-    pl.Date,
-)
-
-
-class _LocalTable(DeltaTable):
-    """Names its files as the disk does: the library writes `a b` as `a%20b`, which no reader of ours could open."""
-
-    def file_uris(self, *given: Any, **named: Any) -> list[str]:
-        written = self.table_uri.removeprefix("file://").rstrip("/")
-        return [unquote(written) + uri.removeprefix(written) for uri in super().file_uris(*given, **named)]
 
 
 class DeltaTableStore:
@@ -99,21 +71,28 @@ class DeltaTableStore:
         once: tuple[str, int] | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> int:
-        frame = _storable(table, pl.DataFrame(data))
+        import polars as pl
+        from deltalake.exceptions import CommitFailedError
+
+        from werk.adapters.table_store import delta_rows as rows
+
+        frame = rows.storable(table, pl.DataFrame(data))
         self._check_writable(table)
         for attempt in range(_ATTEMPTS):
             present = self._open(table)
             if present is not None and once is not None and _applied(present, once):
                 return self._first_written(table, present, once)
             if present is not None and mode == "append":
-                _check_fits(table, frame, present)
+                rows.check_fits(table, frame, present)
             try:
-                return self._commit(table, present, frame, mode, _properties(once, notes))
+                return self._commit(table, present, frame, mode, rows.properties(once, notes))
             except CommitFailedError:
                 time.sleep(random.uniform(0, 0.02 * (attempt + 1)))
         raise Transient(f"'{table}' is too busy to be written.", code="table-busy", hint="Try again.")
 
     def read(self, table: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> ArrowStream:
+        from polars.exceptions import ComputeError
+
         lazy = self.scan(table, version)
         if columns is not None:
             known = lazy.collect_schema().names()
@@ -123,13 +102,17 @@ class DeltaTableStore:
             lazy = lazy.select(columns)
         try:
             return lazy.collect()
-        except (pl.exceptions.ComputeError, OSError) as damage:
-            raise _damaged(table, damage) from None
+        except (ComputeError, OSError) as damage:
+            raise damaged(table, damage) from None
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        import polars as pl
+
+        from werk.adapters.table_store import delta_rows as rows
+
         present = self._at(table, version)
         if not self._remote:
-            _check_whole(table, self.location(table), present)
+            rows.check_whole(table, self.location(table), present)
         return pl.scan_delta(present)
 
     def _first_written(self, table: str, present: DeltaTable, once: tuple[str, int]) -> int:
@@ -252,13 +235,18 @@ class DeltaTableStore:
         return f"{self._root}/{table.replace('.', '/')}"
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        from werk.adapters.table_store import delta_rows as rows
+
         try:
-            kind = DeltaTable if self._remote else _LocalTable
+            kind = DeltaTable if self._remote else rows.LocalTable
             return kind(self.location(table), version=version, storage_options=self._options or None)
         except TableNotFoundError:
             return None
         except DeltaError as damage:
-            raise _damaged(table, damage) from None
+            raise damaged(table, damage) from None
 
     def _check_writable(self, table: str) -> None:
         """Asked before, because deltalake panics when a file of its own is refused."""
@@ -274,6 +262,8 @@ class DeltaTableStore:
                 raise _unwritable(inside, "Permission denied")
 
     def _at(self, table: str, version: int | None) -> DeltaTable:
+        from deltalake.exceptions import DeltaError
+
         present = self._open(table)
         if present is None:
             raise unknown("table", table, self.tables(), code="table-unknown")
@@ -286,12 +276,15 @@ class DeltaTableStore:
         try:
             present.load_as_version(version)
         except DeltaError as damage:
-            raise _damaged(table, damage) from None
+            raise damaged(table, damage) from None
         return present
 
     def _commit(
         self, table: str, present: DeltaTable | None, frame: pl.DataFrame, mode: str, properties: CommitProperties
     ) -> int:
+        from deltalake import PostCommitHookProperties, WriterProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
         try:
             write_deltalake(
                 present or self.location(table),
@@ -326,26 +319,7 @@ def _applied(present: DeltaTable, once: tuple[str, int]) -> bool:
     return last is not None and last >= once[1]
 
 
-def _properties(once: tuple[str, int] | None, notes: Mapping[str, str] | None) -> CommitProperties:
-    return CommitProperties(
-        custom_metadata={f"{_NOTE}{k}": v for k, v in (notes or {}).items()},
-        # Delta's own retry would commit on a snapshot whose app transactions nobody compared.
-        max_commit_retries=0,
-        app_transactions=[Transaction(*once)] if once else None,
-    )
-
-
-def _check_whole(table: str, folder: str, present: DeltaTable) -> None:
-    """Every file as long as the log says: reading a cut one would end in a panic of the reader, not in an error."""
-    added = pl.DataFrame(present.get_add_actions())
-    for path, size in added.select("path", "size_bytes").iter_rows():
-        file = Path(folder, unquote(path))
-        found = file.stat().st_size if file.exists() else None
-        if found != size:
-            raise _damaged(table, f"{file.name} has {found} of {size} bytes" if found is not None else f"{file.name} is gone")
-
-
-def _damaged(table: str, damage: object) -> InputError:
+def damaged(table: str, damage: object) -> InputError:
     first = str(damage).partition("\n")[0].rstrip(".")
     return InputError(
         f"'{table}' cannot be read: {first}.", code="table-damaged", hint="Restore its folder from a backup, or land it again."
@@ -358,50 +332,6 @@ def _unwritable(folder: Path, reason: str) -> InputError:
     )
 
 
-def _storable(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    if not frame.width:
-        raise InputError(f"The rows for '{table}' have no columns.", code="columns-missing", hint="Give at least one column.")
-    seen: dict[str, str] = {}
-    for name in frame.columns:
-        if (twin := seen.setdefault(name.lower(), name)) != name:
-            raise InputError(
-                f"Columns '{twin}' and '{name}' differ in case only, which Delta takes for one.",
-                code="column-ambiguous",
-                hint="Rename one of them.",
-            )
-    return frame.cast({name: _stored_as(name, dtype) for name, dtype in frame.schema.items()})
-
-
-def _stored_as(name: str, dtype: pl.DataType) -> pl.DataType:
-    """What Delta reads back for the type; one it would lose, cast silently or cannot hold is an `InputError`."""
-    match dtype:
-        case pl.Datetime():
-            return pl.Datetime("us", "UTC" if dtype.time_zone else None)
-        case pl.List() | pl.Array():
-            return pl.List(_stored_as(name, cast("pl.DataType", dtype.inner)))
-        case pl.Struct():
-            return pl.Struct({part.name: _stored_as(name, cast("pl.DataType", part.dtype)) for part in dtype.fields})
-        case pl.Categorical() | pl.Enum():
-            return pl.String()
-        case _ if dtype in _STORED_AS or isinstance(dtype, _KEPT_AS):
-            return _STORED_AS.get(dtype, dtype)
-    raise InputError(
-        f"Column '{name}' is {dtype}, which Delta lacks.", code="type-unstorable", hint="Cast it, to Int64 or String perhaps."
-    )
-
-
-def _check_fits(table: str, frame: pl.DataFrame, present: DeltaTable) -> None:
-    stored = pl.scan_delta(present).collect_schema()
-    for name in [*stored, *frame.columns]:
-        had, given = stored.get(name), frame.schema.get(name)
-        if had != given:
-            raise InputError(
-                f"Column '{name}' of '{table}' is {had or 'absent'} and the new rows have {given or 'no such column'}.",
-                code="schema-mismatch",
-                hint="Cast or rename the column, or replace the table.",
-            )
-
-
 def _entry(version: int) -> str:
     return f"_delta_log/{version:020}.json"
 
@@ -412,9 +342,9 @@ def _said(table: str, version: int, entry: bytes) -> TableVersion:
     try:
         told = next((action["commitInfo"] for action in map(json.loads, entry.splitlines()) if "commitInfo" in action), nothing)
     except ValueError as damage:
-        raise _damaged(table, f"{_entry(version)}: {damage}") from None
+        raise damaged(table, f"{_entry(version)}: {damage}") from None
     at = datetime.fromtimestamp(told.get("timestamp", 0) / 1000, UTC)
-    notes = {name.removeprefix(_NOTE): str(said) for name, said in told.items() if name.startswith(_NOTE)}
+    notes = {name.removeprefix(NOTE): str(said) for name, said in told.items() if name.startswith(NOTE)}
     return TableVersion(table, version, at, str(told.get("operation", "unknown")), notes)
 
 

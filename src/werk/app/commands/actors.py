@@ -10,8 +10,7 @@ from werk.app.wiring import opened
 from werk.core.journal import Row
 from werk.core.nouns import Actor
 from werk.core.platform import Platform
-from werk.pipelines.steps import SERVING
-from werk.serving.deploy import redeploy
+from werk.serving.deploy import SERVING, redeploy
 
 
 def add(name: str, project: Path | None, profile: str | None) -> Answer:

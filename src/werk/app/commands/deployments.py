@@ -17,11 +17,9 @@ from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Row
 from werk.core.nouns import ModelVersion, from_micros
-from werk.models.task import MEASURE
 from werk.pipelines.deploy import check_deployable, put_live, roll_back
-from werk.pipelines.steps import SERVING
+from werk.serving.deploy import SERVING, held_deployment, redeploy, undoes
 from werk.serving.deploy import deployments as history
-from werk.serving.deploy import held_deployment, redeploy, undoes
 
 PIPELINE = "deployment"
 
@@ -62,6 +60,8 @@ def rollback(model: str, comment: str, project: Path | None, profile: str | None
 
 def _known(session: Session, newest: Mapping[str, object]) -> dict[str, object]:
     """Of the version that came back: what it was accepted with, who approved it, and what took its place before."""
+    from werk.models.task import MEASURE
+
     mv = ModelVersion(str(newest["model"]), int(str(newest["version"])))
     version = registry.version_row(session.p, mv)
     found = evaluation_of(session.p, session.p.journal, version)

@@ -11,7 +11,7 @@ from werk.app.commands.runs import drain
 from werk.app.wiring import opened
 from werk.core.nouns import ModelVersion
 from werk.pipelines.deploy import take_out
-from werk.pipelines.steps import SERVING
+from werk.serving.deploy import SERVING
 
 
 def models(as_of: str | None, project: Path | None, profile: str | None) -> Answer:

@@ -12,7 +12,6 @@ from werk.app.commands.past import reader
 from werk.app.wiring import Session, opened
 from werk.core.errors import Refused, unknown
 from werk.core.journal import Reader, Row
-from werk.pipelines.seen import trained_rows
 
 NAMES = ("model", "version", "window", "monitor", "verdict", "sentence", "values")
 Key = tuple[str, str, str, str]
@@ -26,7 +25,7 @@ def monitor(
         then = reader(session, as_of)
         rows = then.rows("monitors", _where(session, model), order=("window", "version", "monitor"))
         said = _said(then)
-        trained = trained_rows(session.p, str(rows[0]["model"])) if rows else {}
+        trained = _trained_rows(session, rows) if rows else {}
     windows = list(dict.fromkeys(str(row["window"]) for row in rows))
     if window is not None and window not in windows:
         raise unknown("window", window, windows, code="window-unknown")
@@ -43,6 +42,12 @@ def monitor(
         for row in chosen
     ]
     return Answer(rows=told, text=_text(told))
+
+
+def _trained_rows(session: Session, rows: Sequence[Row]) -> Mapping[tuple[str, str], int]:
+    from werk.pipelines.seen import trained_rows
+
+    return trained_rows(session.p, str(rows[0]["model"]))
 
 
 def _alarm(bad: Sequence[Row]) -> Refused:

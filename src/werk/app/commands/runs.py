@@ -23,9 +23,6 @@ from werk.app.wiring import KINDS, Session, opened
 from werk.core.canonical import JSON
 from werk.core.errors import Failed, InputError, Refused, StepFailed, WerkError
 from werk.core.journal import Fact, Journal
-from werk.pipelines.cost import record_cost
-from werk.pipelines.restated import restate
-from werk.pipelines.steps import register
 from werk.workflow import Pipeline, Progress, parse_params
 from werk.workflow.capture import CodeTree, capture_code, capture_environment, kept_file, withheld
 from werk.workflow.codehash import elsewhere_in
@@ -75,6 +72,8 @@ def start(
 
 def _check_plan(session: Session, pipeline: Pipeline) -> None:
     """What registers a model needs a plan: found out before any work, not after the training."""
+    from werk.pipelines.steps import register
+
     if register in pipeline.steps.values():
         governance.check_risk(governance.load_plan(session.p.project.root / "plan.toml"))
 
@@ -102,6 +101,9 @@ def drive(session: Session, name: str, id: str, *, keeps_output: bool = True) ->
 
 def _afterwards(session: Session, run: str) -> None:
     """What only a finished run can say."""
+    from werk.pipelines.cost import record_cost
+    from werk.pipelines.restated import restate
+
     restate(session.p, run)
     record_cost(session.p, run, session.prices)
 

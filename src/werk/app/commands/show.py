@@ -17,7 +17,6 @@ from werk.core.errors import InputError, unknown
 from werk.core.journal import Reader, Row
 from werk.core.nouns import ModelVersion, Snapshot, from_micros
 from werk.core.platform import Platform
-from werk.pipelines.prediction import Served, prediction
 from werk.workflow.capture import Environment
 
 Record = dict[str, object]
@@ -34,6 +33,8 @@ def _found(session: Session, then: Reader, id: str) -> Record:
         found = run_record(session.p, then, id)
         return {**found, "made_with": _made_with(session, id, then.rows("steps", {"run": id}, order=("seq",)))}
     if id.startswith("prd_"):
+        from werk.pipelines.prediction import Served, prediction
+
         asked = prediction(session.p, id)
         row = asdict(asked) if isinstance(asked, Served) else asked
         return {name: str(value) if name == "cutoff" else value for name, value in row.items()}

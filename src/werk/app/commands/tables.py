@@ -6,17 +6,16 @@ import os
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
-
-import polars as pl
+from typing import TYPE_CHECKING, cast
 
 from werk import data
 from werk.app.answers import Answer
 from werk.app.commands.past import reader
 from werk.app.wiring import PROJECTIONS, Session, opened
 from werk.core.errors import InputError
-from werk.data import Contract, Landing, load_contract
-from werk.pipelines.metadata import metadata
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def ingest(table: str, source: Path, project: Path | None, profile: str | None, like: str | None = None) -> Answer:
@@ -36,7 +35,7 @@ def _unchecked(table: str) -> list[str]:
     ]
 
 
-def _as_of_another(session: Session, table: str, like: str) -> Contract:
+def _as_of_another(session: Session, table: str, like: str) -> data.Contract:
     """New rows of an old kind are held to what the old ones were."""
     found = contract_of(session, like)
     if found is None:
@@ -45,12 +44,12 @@ def _as_of_another(session: Session, table: str, like: str) -> Contract:
     return replace(found, table=table)
 
 
-def contract_of(session: Session, table: str) -> Contract | None:
+def contract_of(session: Session, table: str) -> data.Contract | None:
     path = session.p.project.root / "contracts" / f"{table}.yaml"
-    return load_contract(path) if os.path.lexists(path) else None
+    return data.load_contract(path) if os.path.lexists(path) else None
 
 
-def said(landing: Landing) -> list[str]:
+def said(landing: data.Landing) -> list[str]:
     """What landed in a line, and a line for each rule that some rows break."""
     state = "unchanged" if landing.unchanged else "landed"
     held = f", {landing.rows_quarantined:,} in {landing.quarantine}" if landing.quarantine and landing.rows_quarantined else ""
@@ -59,7 +58,7 @@ def said(landing: Landing) -> list[str]:
     return [first, *rules, *([] if landing.rows_in else [_emptied(landing)])]
 
 
-def _emptied(landing: Landing) -> str:
+def _emptied(landing: data.Landing) -> str:
     """A delivery without a row may be meant, or be a file that somebody cut short."""
     before = f"; {landing.table}@{landing.version - 1} holds what was there" if landing.version else ""
     return f"  {landing.table} is empty now{before}"
@@ -91,5 +90,7 @@ def sql(query: str, project: Path | None, profile: str | None) -> Answer:
 
 
 def asked(session: Session, query: str) -> pl.DataFrame:
+    from werk.pipelines.metadata import metadata
+
     found = data.metadata(session.p.journal, PROJECTIONS) | {"metadata": partial(metadata, session.p, session.prices)}
     return data.sql(session.p, query, beside={f"journal.{name}": load for name, load in found.items()})

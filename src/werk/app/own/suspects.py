@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from werk.data import CONTENT_KEY
 
@@ -120,6 +119,8 @@ def _guesses(values: pl.Series, outcome: Floats) -> Floats:
 
 def _binned(values: pl.Series) -> NDArray[np.int64]:
     """A number by its rank, anything else by its value; a gap is a bin of its own."""
+    from scipy.stats import rankdata
+
     whole = values.rank("dense") if not values.dtype.is_float() else values.fill_nan(None).rank("dense")
     most = min(_BINS, max(2, len(values) // _ROWS_A_BIN))
     place = whole.fill_null(0).to_numpy().astype(np.int64)
@@ -139,6 +140,8 @@ def _auc_of(values: pl.Series, hit: NDArray[np.bool_]) -> float:
 
 
 def _auc(scores: Floats, hit: NDArray[np.bool_]) -> float:
+    from scipy.stats import rankdata
+
     ones, others = int(hit.sum()), int((~hit).sum())
     if not ones or not others:
         return 0.5
@@ -151,6 +154,8 @@ def _r2(guess: Floats, outcome: Floats) -> float:
 
 def _straight(values: pl.Series, outcome: Floats) -> float:
     """R² of a line through the values, or through their ranks."""
+    from scipy.stats import rankdata
+
     if not values.dtype.is_numeric():
         return 0.0
     numbers = values.cast(pl.Float64).fill_nan(None)

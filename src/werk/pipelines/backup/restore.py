@@ -18,8 +18,7 @@ from werk.journal.database import connect
 from werk.pipelines.backup.archive import Archive
 from werk.pipelines.backup.take import ANSWERED, CODE, KEY, KEY_FILE
 from werk.pipelines.backup.trust import check_signer
-from werk.pipelines.steps import SERVING
-from werk.serving.deploy import redeploy
+from werk.serving.deploy import SERVING, redeploy
 
 Tell = Callable[[str, int, int], None]
 

@@ -23,7 +23,7 @@ from werk.core.ports.table_store import PhysicalTables
 from werk.journal import SqlJournal
 from werk.pipelines.backup.archive import About, manifest_of, seal
 from werk.pipelines.backup.unfinished import unfinished
-from werk.pipelines.steps import SERVING
+from werk.serving.deploy import SERVING
 from werk.serving.prediction_log import FOLDER, whole_lines
 from werk.workflow.capture import CodeTree, checkout_code
 
