@@ -122,10 +122,12 @@ class Reader(Protocol):
         order: Sequence[str] = (),
         limit: int | None = None,
         history: bool = False,
+        columns: Sequence[str] = (),
     ) -> list[Row]:
         """Rows of a projection whose columns equal `where` (a list or tuple means any of).
 
         `order` names columns, `-name` is descending; `history=True` returns closed rows of a history projection too.
+        `columns` are those a row has; without, all: a long listing need not read what it does not show.
         """
         ...
 

@@ -33,8 +33,9 @@ class PastReader(SqlReader):
         order: Sequence[str] = (),
         limit: int | None = None,
         history: bool = False,
+        columns: Sequence[str] = (),
     ) -> list[Row]:
-        return self._replayed(projection).rows(projection, where, order=order, limit=limit, history=history)
+        return self._replayed(projection).rows(projection, where, order=order, limit=limit, history=history, columns=columns)
 
     def _replay(self, projection: str) -> SqlReader:
         shape = self._shapes[projection]

@@ -93,9 +93,9 @@ class Shape:
             what = f"the {self.types[column]} column '{column}' cannot hold a {type(value).__name__} like this one"
             raise self._malformed(what) from None
 
-    def read(self, stored: Sequence[object]) -> Row:
-        """A stored row (in table order) as its reader sees it."""
-        return {name: self._value(name, value) for name, value in zip(self.columns, stored, strict=True) if name != "project"}
+    def read(self, stored: Sequence[object], columns: Sequence[str]) -> Row:
+        """A stored row, which has these columns, as its reader sees it."""
+        return {name: self._value(name, value) for name, value in zip(columns, stored, strict=True) if name != "project"}
 
     def _value(self, column: str, value: object) -> JSON:
         type_ = self.types.get(column)

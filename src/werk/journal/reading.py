@@ -39,16 +39,18 @@ class SqlReader:
         order: Sequence[str] = (),
         limit: int | None = None,
         history: bool = False,
+        columns: Sequence[str] = (),
     ) -> list[Row]:
         shape = self._shapes[projection]
-        query = select(*shape.table.columns).where(shape.table.c.project == self.project)
+        chosen = [_column(shape, name) for name in columns] or list(shape.table.columns)
+        query = select(*chosen).where(shape.table.c.project == self.project)
         for name, value in (where or {}).items():
             query = query.where(_equals(shape, name, value))
         if shape.history and not history:
             query = query.where(shape.table.c.valid_to.is_(None))
         query = query.order_by(*_order(shape, order)).limit(limit)
         with self._connect() as connection:
-            return [shape.read(row) for row in connection.execute(query)]
+            return [shape.read(row, columns or shape.columns) for row in connection.execute(query)]
 
     def facts(
         self,

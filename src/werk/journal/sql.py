@@ -64,11 +64,12 @@ class SqlJournal(SqlReader):
         order: Sequence[str] = (),
         limit: int | None = None,
         history: bool = False,
+        columns: Sequence[str] = (),
     ) -> list[Row]:
         """Where a projection is out of date and cannot be written, its rows are replayed from the facts."""
         if projection in self.state.stale:
-            return self.at(self.head().seq).rows(projection, where, order=order, limit=limit, history=history)
-        return super().rows(projection, where, order=order, limit=limit, history=history)
+            return self.at(self.head().seq).rows(projection, where, order=order, limit=limit, history=history, columns=columns)
+        return super().rows(projection, where, order=order, limit=limit, history=history, columns=columns)
 
     def append(self, facts: Sequence[NewFact], *, lease: Lease | None = None) -> list[Fact]:
         with self.write(lease=lease) as writer:

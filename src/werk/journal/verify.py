@@ -72,7 +72,10 @@ def replay(journal: SqlJournal) -> dict[str, list[Row]]:
     shapes = list(journal.shapes.by_name.values())
     with journal.database.snapshot() as connection:
         replayed = schema.replayed_from(connection, shapes, project=journal.project)
-    return {shape.name: sorted(map(shape.read, replayed.rows(shape)), key=_by_identity(shape)) for shape in shapes}
+    return {
+        shape.name: sorted((shape.read(row, shape.columns) for row in replayed.rows(shape)), key=_by_identity(shape))
+        for shape in shapes
+    }
 
 
 def _by_identity(shape: Shape) -> Any:

@@ -31,6 +31,7 @@ from werk.workflow.triggers import drain as fire
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*")
 _CHAMPION = "@champion"
+LISTED = ("run", "pipeline", "status", "started")
 
 
 def run(
@@ -198,7 +199,7 @@ def _started(session: Session, journal: Journal, trigger: Trigger, fact: Fact, p
 
 def runs(limit: int, as_of: str | None, project: Path | None, profile: str | None) -> Answer:
     with opened(project, profile) as session:
-        rows = reader(session, as_of).rows("runs", order=("-started",), limit=limit)
+        rows = reader(session, as_of).rows("runs", order=("-started",), limit=limit, columns=LISTED)
     shown = [{"run": r["run"], "pipeline": r["pipeline"], "status": r["status"], "started": time_of(r["started"])} for r in rows]
     return Answer(rows=shown)
 

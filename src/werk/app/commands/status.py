@@ -9,6 +9,7 @@ from pathlib import Path
 
 from werk.app.answers import Answer
 from werk.app.commands.monitor import checked_last
+from werk.app.commands.runs import LISTED
 from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.journal import Row
@@ -27,7 +28,7 @@ def status(project: Path | None, profile: str | None) -> Answer:
 
 def _found(session: Session) -> Part:
     p, journal = session.p, session.p.journal
-    versions = journal.rows("versions", order=("model", "version"))
+    versions = journal.rows("versions", order=("model", "version"), columns=("model", "version", "status"))
     head, signed = journal.head(), last_signed(session.journal)
     found: Part = {
         "project": p.project.name,
@@ -59,7 +60,7 @@ def _deployed(live: Mapping[str, Row], champion: Row) -> JSON:
 def _last_runs(session: Session) -> list[Part]:
     """The newest run of each pipeline; a running one that nobody drives is interrupted."""
     newest: dict[str, Row] = {}
-    for row in session.p.journal.rows("runs", order=("-started",)):
+    for row in session.p.journal.rows("runs", order=("-started",), columns=LISTED):
         newest.setdefault(str(row["pipeline"]), row)
     running = [str(row["run"]) for row in newest.values() if row["status"] == "running"]
     left = {*running} - {*session.journal.held(running)}
@@ -75,8 +76,8 @@ def _last_runs(session: Session) -> list[Part]:
 
 
 def _last_verdicts(session: Session) -> list[Part]:
-    rows = checked_last(session.p.journal.rows("monitors", order=("model", "monitor")))
     names = ("monitor", "model", "version", "window", "verdict", "sentence")
+    rows = checked_last(session.p.journal.rows("monitors", order=("model", "monitor"), columns=(*names, "seq")))
     return [{name: row[name] for name in names} for row in rows]
 
 
@@ -87,13 +88,10 @@ def _table(row: Row) -> Part:
 
 
 def _next(found: Part, name: str) -> str:
-    (
-        """What a person would do now: the first of these that applies.
+    """What a person would do now: the first of these that applies.
 
     A run to resume is the newest of its pipeline: no later one has finished.
     """
-        ""
-    )
     runs = [run for run in _parts(found, "runs") if run["status"] in ("interrupted", "failed")]
     pending = found["pending"]
     if not found["tables"]:
