@@ -83,6 +83,6 @@ def _opened(root: Path, home: dict[str, str], runs: int, rounds: int) -> Line:
         unit="s",
         target=_TARGET,
         met=lambda seconds, _: seconds <= 0.5,
-        inside=f"`import werk` and `werk.open()` in a fresh interpreter that has started, at {runs:,} runs; limit: `import sqlite3`",
+        inside=f"`import werk` and `werk.open()` in a started interpreter, at {runs:,} runs; limit: `import sqlite3`",
         name="s",
     )
