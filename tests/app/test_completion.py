@@ -39,7 +39,7 @@ def test_an_empty_word_gets_every_command() -> None:
     ("words", "offered"),
     [
         (["rol"], ["rollback"]),
-        (["actor", ""], ["add", "list"]),
+        (["actor", ""], ["add", "renew", "revoke", "list"]),
         (["audit", "v"], ["verify"]),
         (["run", "training", "--fr"], ["--fresh"]),
         (["no-such-command", "--fr"], []),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +20,8 @@ from werk.core.canonical import JSON
 
 # Of /proc/cpuinfo only what arithmetic libraries choose their kernels by; the rest changes with the kernel's mitigations.
 _ARITHMETIC = re.compile(r"(?:sse|ssse|avx|fma|f16c|bmi|amx|asimd|sve|neon|fphp).*")
+# Each brings threads of its own, and a run may use any of them: what is recorded must not depend on what happened to be loaded.
+_BRINGING = ("numpy", "scipy.linalg", "sklearn", "lightgbm", "polars")
 _C_LIBRARY = re.compile(r"(libc|libm|libpython)[\d.]*(?:-[\d.]+)?\.so[\d.]*")
 
 
@@ -28,7 +32,7 @@ def threads() -> Mapping[str, JSON]:
     As they stood when first asked for in this process: a training that sets its own count changes the pool it shares.
     """
     counts = {api: _one(pool["num_threads"] for pool in pools) for api, pools in _pools().items()}
-    polars = sys.modules.get("polars")  # only what is loaded has threads
+    polars = sys.modules.get("polars")
     return {**counts, **({"polars": polars.thread_pool_size()} if polars else {})}
 
 
@@ -42,6 +46,7 @@ def kernels() -> Mapping[str, JSON]:
 
 def c_libraries() -> dict[str, JSON]:
     """The digest of libc, libm and libpython as this process has loaded them; empty where the system does not list them."""
+    _bring()
     named = {match[1]: path for path in _loaded() if (match := _C_LIBRARY.fullmatch(path.name))}
     return {name: file_digest(named[name]) for name in sorted(named)}
 
@@ -72,7 +77,15 @@ def _file_digest(path: str, _changed: int, _size: int) -> str:
 
 
 @lru_cache(maxsize=1)
+def _bring() -> None:
+    for name in _BRINGING:
+        with suppress(ImportError):  # where one is not installed, it computes nothing either
+            importlib.import_module(name)
+
+
+@lru_cache(maxsize=1)
 def _pools() -> dict[str, list[dict[str, Any]]]:
+    _bring()
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for pool in threadpool_info():
         found[str(pool["internal_api"])].append(pool)
