@@ -260,13 +260,18 @@ def show(
     uncommitted: Annotated[
         bool, typer.Option("--uncommitted", help="Of a run: the patch of what its commit did not hold, for `git apply`.")
     ] = False,
+    diff: Annotated[
+        str | None, typer.Option("--diff", metavar="OTHER", help="Of a run: what changed from the run OTHER to it.")
+    ] = None,
     as_of: AsOf = None,
     project: ProjectDir = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Show everything recorded of one thing."""
-    if uncommitted:
+    if diff:
+        _do("differing.show_differing", json, run=id, other=diff, project=project, profile=profile)
+    elif uncommitted:
         _do("history.show_uncommitted", json, run=id, project=project, profile=profile)
     else:
         _do("show.show", json, id=id, as_of=as_of, project=project, profile=profile)

@@ -45,7 +45,7 @@ def names(p: Platform) -> list[str]:
 
 def standing(reader: Reader) -> list[Row]:
     """The newest version of every table; `rows` are all it has, `rows_added` those that this version brought."""
-    return [{**row, "rows": _rows(reader, row), "rows_added": row["rows"]} for row in reader.rows("tables", order=("table",))]
+    return [{**row, "rows": rows_of(reader, row), "rows_added": row["rows"]} for row in reader.rows("tables", order=("table",))]
 
 
 def quarantines(reader: Reader) -> list[Row]:
@@ -68,12 +68,14 @@ def _held(landing: Row) -> Row:
     }
 
 
-def _rows(reader: Reader, newest: Row) -> int:
-    """A version that is no append holds what it brought; the appends since add to it."""
-    if newest["operation"] != "append":
-        return cast("int", newest["rows"])
+def rows_of(reader: Reader, version: Row) -> int:
+    """How many rows a version has: one that is no append holds what it brought; the appends since add to it."""
+    if version["operation"] != "append":
+        return cast("int", version["rows"])
     total = 0
-    for row in reader.rows("table_versions", {"table": newest["table"]}, order=("-version",)):
+    for row in reader.rows("table_versions", {"table": version["table"]}, order=("-version",)):
+        if cast("int", row["version"]) > cast("int", version["version"]):
+            continue
         total += cast("int", row["rows"])
         if row["operation"] != "append":
             break

@@ -61,22 +61,19 @@ class Recorded:
 def recorded(reader: Reader, row: Row, step: str | None) -> Recorded:
     """The named step of a run, or without a name the one at which it failed."""
     run = str(row["run"])
-    started = next(iter(reader.facts(dedupe_key=f"{run}/start"))).body
-    if started is None:
-        raise InputError(f"What the run {run} was started with is erased.", code="run-erased", hint="Start a new run.")
-    spec = Spec.from_json(cast("Mapping[str, object]", started["spec"]))
+    body = begun_with(reader, run)
+    spec = Spec.from_json(cast("Mapping[str, object]", body["spec"]))
     error = cast("Mapping[str, JSON]", row["error"] or {})
     at = _node(spec, run, step or str(error.get("step") or ""), str(row["status"]))
     error = error if error.get("step") == at.id else {}
     steps = {str(one["step"]): one for one in reader.rows("steps", {"run": run})}
     before = [node.id for node in spec.nodes[: spec.nodes.index(at)] if steps.get(node.id, {}).get("outputs") is not None]
-    body = _last(reader, run, started)
     return Recorded(
         run,
         str(row["pipeline"]),
         at,
-        cast("Mapping[str, JSON]", started["params"]),
-        dict(_pins(cast("Mapping[str, int]", started["pins"]), [steps[id] for id in before])),
+        cast("Mapping[str, JSON]", body["params"]),
+        dict(_pins(cast("Mapping[str, int]", body["pins"]), [steps[id] for id in before])),
         cast("Mapping[str, JSON]", body["code"]),
         cast("Mapping[str, JSON]", body["environment"]),
         {id: [Payload.from_json(one) for one in cast("list[JSON]", steps[id]["outputs"])] for id in before},
@@ -96,8 +93,11 @@ def _node(spec: Spec, run: str, name: str, status: str) -> Node:
     return found[name]
 
 
-def _last(reader: Reader, run: str, started: Mapping[str, JSON]) -> dict[str, JSON]:
-    """What the run was started with, or last resumed with."""
+def begun_with(reader: Reader, run: str) -> dict[str, JSON]:
+    """What the run was started with; code and environment are those it was last resumed with. Raises `InputError` when erased."""
+    started = next(iter(reader.facts(dedupe_key=f"{run}/start"))).body
+    if started is None:
+        raise InputError(f"What the run {run} was started with is erased.", code="run-erased", hint="Start a new run.")
     body = dict(started)
     for resumed in reader.facts(kinds=("run.resumed",), subject=run):
         body |= {name: value for name in ("code", "environment") if (value := (resumed.body or {}).get(name))}

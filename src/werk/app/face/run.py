@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from werk.app.code import cells_file, pipeline_named
 from werk.app.commands import verdicts
+from werk.app.commands.differing import differing
 from werk.app.commands.past import reader
 from werk.app.commands.show import run_record, run_row
 from werk.app.face import starting
@@ -83,6 +84,13 @@ class Run:
     def logs(self) -> str:
         """What each step did and printed, and of a failure the user's own traceback."""
         return self._project.ask("logs.logs", run=self.id, step=None, attempt=None).text
+
+    def diff(self, other: Run | str) -> dict[str, Any]:
+        """What changed from another run of the same pipeline to this one: `code`, `params`, `data`, `environment`, `metrics`, by
+        name the value before and after, and `parts`, the first step that gave something else. Raises `InputError` for a run of
+        another pipeline."""
+        with self._project.session() as session:
+            return differing(session, self.id, other.id if isinstance(other, Run) else other)
 
     def cells(self) -> list[str]:
         """All cells that the notebook had run when it started this pipeline of its own, in that order; none for one of a file."""
