@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +22,8 @@ from werk.data import load_contract, read_file
 from werk.data.contracts import conform
 from werk.governance import load_plan
 from werk.models import Model
+from werk.models.behaviour import Direction, load_behaviour
+from werk.registry import Gate
 
 ROWS = 60
 BASE = {"id": list(range(ROWS)), "hot": [at % 2 for at in range(ROWS)], "size": [at / 7 for at in range(ROWS)]}
@@ -153,11 +155,12 @@ def test_a_csv_to_be_scored_has_numbers_where_the_model_takes_them() -> None:
     [
         ({}, None, ["id"], "target-unnamed", "It could be: hot."),
         ({}, "hott", ["id"], "column-unknown", "Did you mean 'hot'?"),
-        ({}, "size", ["id"], "target-not-binary", "1 and 0"),
-        ({"yes": ["yes", "no"] * 30}, "yes", ["id"], "target-not-binary", "no, yes"),
         ({"one": [1] * ROWS}, "one", ["id"], "target-constant", "always 1"),
         ({"none": [None] * ROWS}, "none", ["id"], "target-empty", "is empty"),
-        ({"many": [[0, 1]] * ROWS}, "many", ["id"], "target-not-binary", "not 1 and 0"),
+        ({"many": [[0, 1]] * ROWS}, "many", ["id"], "target-kind", "is a list"),
+        ({"day": [date(2026, 1, 1), date(2026, 1, 2)] * 30}, "day", ["id"], "target-kind", "is a date"),
+        ({"cost": [float("nan"), *map(float, range(1, ROWS))]}, "cost", ["id"], "target-not-finite", "in 1 rows, first in row 1"),
+        ({"cost": [*map(float, range(1, ROWS)), float("inf")]}, "cost", ["id"], "target-not-finite", "Leave empty"),
         ({"score": list(range(ROWS))}, "hot", ["score"], "key-reserved", "Rename it"),
         ({}, "hot", ["di"], "column-unknown", "Did you mean 'id'?"),
         ({}, "hot", ["hot"], "key-tie", "It could be: id."),
@@ -297,3 +300,154 @@ def test_a_plan_that_nobody_has_read_registers_nothing(made: Callable[..., Path]
 def test_a_plan_about_people_is_of_high_risk_until_somebody_says_otherwise(made: Callable[..., Path]) -> None:
     plan = tomllib.loads((made({"AGE": [at % 50 for at in range(ROWS)]}) / "plan.toml").read_text())
     assert (plan["risk_class"], plan["affected_people"]) == ("high", "The people that the rows speak of: AGE.")
+
+
+DAYS = [date(2026, 1, 1 + at // 4) for at in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        ([True, False] * 30, "binary", ()),
+        (["yes", "no"] * 30, "multiclass", ("no", "yes")),
+        ([9, 10, 2] * 20, "multiclass", ("2", "9", "10")),
+        ([3.0, None, 4.0] * 20, "multiclass", ("3", "4")),
+        (list(range(ROWS)), "regression", ()),
+        ([at / 3 for at in range(ROWS)], "regression", ()),
+    ],
+    ids=["booleans", "words", "few whole numbers", "few floats that are whole", "many whole numbers", "fractions"],
+)
+def test_the_task_is_what_the_outcome_holds(tmp_path: Path, values: list[object], task: str, classes: tuple[str, ...]) -> None:
+    found = columns_of(written(tmp_path / "rows.parquet", {"out": values}), "out", ["id"])
+    assert (found.outcome.task, found.outcome.classes) == (task, classes)
+    assert ("task" in found.guessed) == (task != "binary")
+    assert code(found)["TASK"] == task
+    assert (f'TASK = "{task}"  # check this' in as_code(found)) == (task != "binary")
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "wrong", "says"),
+    [
+        (["yes", "no"] * 30, "binary", "target-not-binary", "no, yes, not 1 and 0"),
+        (["1.5", "2", "n/a"] * 20, "regression", "target-not-number", "row 3 has 'n/a'"),
+        ([at / 3 for at in range(ROWS)], "multiclass", "target-values", "fractions"),
+        ([f"p{at}" for at in range(ROWS)], "order", "task-unknown", "order"),
+    ],
+    ids=["no two", "a text", "fractions", "unknown"],
+)
+def test_a_task_that_the_outcome_does_not_fit_is_refused(
+    tmp_path: Path, values: list[object], task: str, wrong: str, says: str
+) -> None:
+    with pytest.raises(WerkError) as said:
+        columns_of(written(tmp_path / "rows.parquet", {"out": values}), "out", ["id"], task)
+    assert said.value.code == wrong
+    assert says in f"{said.value} {said.value.hint}"
+
+
+def test_more_names_than_classes_can_be_are_refused_with_the_cell_that_made_a_text_of_a_number(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"id": range(300), "size": range(300), "cost": ["n/a" if at == 7 else str(at) for at in range(300)]})
+    frame.write_csv(tmp_path / "rows.csv")
+    with pytest.raises(InputError, match=r"300 values, more than the 100 classes that are learnt \(row 8 has 'n/a'\)"):
+        columns_of(tmp_path / "rows.csv", "cost", ["id"])
+
+
+def test_a_class_with_few_rows_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path / "rows.parquet", {"kind": ["a"] * 28 + ["b"] * 30 + ["ç"] * 2})
+    said = init("mine", None, file, "kind", ["id"]).text
+    assert "'kind' is one of 3 classes (multiclass); guessed: --task says otherwise; few rows of a (28), ç (2)" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (DAYS, "date"),
+        (list(range(ROWS)), "integer"),
+        ([f"{day.isoformat()}T08:00:00+01:00" for day in DAYS], "timestamp"),
+        ([f"{day.isoformat()} 08:00" for day in DAYS], "string"),
+        ([datetime.combine(day, time(8)) for day in DAYS], ""),
+        ([datetime.combine(day, time(8), UTC) for day in DAYS], "timestamp"),
+    ],
+    ids=["days", "numbers", "zoned texts", "texts", "moments", "zoned moments"],
+)
+def test_the_newest_rows_are_held_out_by_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: list[object], kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path / "rows.parquet", {"when": values, "wide": [at % 7 / 3 for at in range(ROWS)]})
+    init("mine", None, file, "size", ["id"], time="when")
+    contract = load_contract(tmp_path / "mine" / "contracts" / "raw.rows.yaml")
+    assert contract.columns["when"] == kind
+    assert "not_null(when)" in {rule.name for rule in contract.rules}
+    landed = conform(contract, read_file(file)[0]).sample(fraction=1.0, shuffle=True, seed=3)
+    split = runpy.run_path(str(tmp_path / "mine" / "pipelines.py"))["split"]
+    fit, held_out = split.fn(landed, 0.3) if hasattr(split, "fn") else split(landed, 0.3)
+    assert fit["when"].max() < held_out["when"].min()
+    assert (len(fit) + len(held_out), 12 <= len(held_out) <= 20) == (ROWS, True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    done = subprocess.run(command, cwd=tmp_path / "mine", capture_output=True, text=True, check=False)
+    assert (done.returncode, "3 passed" in done.stdout) == (0, True), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong", "says"),
+    [
+        (["3.1.2026"] * ROWS, "time-unordered", "it has '3.1.2026'"),
+        ([day.isoformat() + "T08:00:00Z" * (day.day % 2) for day in DAYS], "time-unordered", "some of it has another form"),
+        ([[1]] * ROWS, "time-unordered", "it is a list"),
+        ([date(2026, 1, 1)] * ROWS, "time-few", "1 moments only"),
+    ],
+    ids=["other order", "two forms", "list", "one day"],
+)
+def test_what_is_no_order_in_time_is_refused(tmp_path: Path, values: list[object], wrong: str, says: str) -> None:
+    with pytest.raises(InputError) as said:
+        columns_of(written(tmp_path / "rows.parquet", {"when": values}), "hot", ["id"], time="when")
+    assert said.value.code == wrong
+    assert says in f"{said.value} {said.value.hint}"
+
+
+def test_the_outcome_is_no_time_and_a_missing_column_neither(tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.parquet", {"when": DAYS})
+    for column, wrong in (("hot", "time-outcome"), ("wehn", "column-unknown")):
+        with pytest.raises(InputError) as said:
+            columns_of(file, "hot", ["id"], time=column)
+        assert said.value.code == wrong
+
+
+def test_a_column_that_says_when_is_pointed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = [day.isoformat() for day in DAYS]
+    file = written(tmp_path / "rows.parquet", {"when": DAYS, "text": texts, "other": [f"{at}-x" for at in range(ROWS)]})
+    said = init("mine", None, file, "hot", ["id"]).text
+    assert "look at when, text: rows seem to have a time; --time COLUMN holds out the newest of them" in said
+    assert "TIME = None  # rows are held out by lot, and with a column's name here the newest ones; it could be when, text" in (
+        tmp_path / "mine" / "pipelines.py"
+    ).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("outcome", ["hot", "size", "kind"])
+def test_gate_and_behaviour_are_proposed_for_the_task_and_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds = ['a "b"'] * 20 + ["ç"] * 40
+    file = written(tmp_path / "rows.parquet", {"kind": kinds, "wear\n[min]": [at * 2.5 for at in range(ROWS)][::-1]})
+    frame = pl.read_parquet(file).with_columns(size=pl.col("size") + pl.int_range(ROWS) % 5, hot=(pl.col("id") % 5 < 2).cast(int))
+    frame.with_columns(pl.col("wear\n[min]") + pl.int_range(ROWS) % 11 + pl.col("hot") * 30).write_parquet(file)
+    init("mine", None, file, outcome, ["id"])
+    gate = Gate.load(tmp_path / "mine" / "gate.toml")
+    assert [bound.metric for bound in gate.metrics] == [{"hot": "auc", "size": "r2", "kind": "accuracy"}[outcome]]
+    assert gate.champion is not None
+    tests = load_behaviour(tmp_path / "mine" / "behaviour.toml")
+    assert 0 < len(tests) <= 3
+    assert all(isinstance(test, Direction) and test.change > 0 for test in tests)
+    if outcome == "size":
+        assert [(test.column, test.expect) for test in tests if isinstance(test, Direction)][:1] == [("wear\n[min]", "not rise")]
+    if outcome == "kind":
+        assert {test.of for test in tests if isinstance(test, Direction)} <= {'a "b"', "ç"}
+
+
+def test_a_key_named_like_what_is_said_of_a_class_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.parquet", {"kind": ["a", "b"] * 30, "p_a": list(range(ROWS))})
+    with pytest.raises(InputError, match="'p_a' has a name that werk's own tables need"):
+        columns_of(file, "kind", ["p_a"])

@@ -152,7 +152,13 @@ def init(
     data: Annotated[
         Path | None, typer.Option("--from", help="Your own Parquet, CSV or JSON-lines file: one row a thing, with its outcome.")
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="The column of --from to predict: 1 or 0.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="The column of --from to predict.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="binary (1 or 0), regression or multiclass. [default: by what --target holds]")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", help="The column that says when a row was: the newest rows are held out.")
+    ] = None,
     key: Annotated[
         list[str] | None,
         typer.Option("--key", help="The column that tells rows apart, again for more than one. [default: one named so, or made]"),
@@ -161,7 +167,7 @@ def init(
 ) -> None:
     """Create a use case, from a template or from a file of yours. Its files are yours to edit. Example: `werk init pumps --from
     pumps.csv --target failed`."""
-    _do("projects.init", json, name=name, template=template, data=data, outcome=target, key=key or [])
+    _do("projects.init", json, name=name, template=template, data=data, outcome=target, key=key or [], task=task, time=time)
 
 
 @app.command()

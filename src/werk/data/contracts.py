@@ -31,7 +31,8 @@ _TYPES: Mapping[str, tuple[type[pl.DataType], ...]] = {
     "array": (pl.List, pl.Array),
     "object": (pl.Struct,),
 }
-_ZONED = r"(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+# A time of day with a zone: the end of a mere date (2026-01-02) looks like one.
+ZONED = r"[T ]\d{2}.*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +253,7 @@ def _utc(contract: Contract, series: pl.Series) -> pl.Series:
     if _nothing_in(series):
         return series.cast(pl.Datetime("us", "UTC"))
     if series.dtype == pl.String:
-        if not series.str.contains(_ZONED).all():
+        if not series.str.contains(ZONED).all():
             raise _changed(contract, series, "timestamp, ISO 8601 with a zone")
         try:
             return series.str.to_datetime(time_unit="us", time_zone="UTC", strict=True)

@@ -30,12 +30,20 @@ OWN = "tabular"  # the template of one's own data
 VARIANTS = {"flights-pandas": "flights"}
 
 
-def init(name: str, template: str | None, data: Path | None, outcome: str | None, key: list[str]) -> Answer:
+def init(
+    name: str,
+    template: str | None,
+    data: Path | None,
+    outcome: str | None,
+    key: list[str],
+    task: str | None = None,
+    time: str | None = None,
+) -> Answer:
     """Copy a template into a new folder and give the project its id; with `data` it is made for that file's columns."""
     target = Path(name).resolve()
     template = template or (OWN if data else "flights")
-    _check_fitting(template, data, outcome, key)
-    columns = columns_of(data, outcome, key) if data else None
+    _check_fitting(template, data, outcome or task or time, key)
+    columns = columns_of(data, outcome, key, task, time) if data else None
     create(target, template, columns)
     record = {"project": target.name, "path": str(target), "template": template}
     return Answer(record=record, text="\n".join([f"created {target}", *_told(target, name, columns)]))
@@ -46,7 +54,11 @@ def _check_fitting(template: str, data: Path | None, outcome: str | None, key: l
     if template == OWN and data is None:
         raise InputError("The template 'tabular' is made from your data.", code="template-data", hint=f"Write {hint}.")
     if template != OWN and (data is not None or outcome is not None or key):
-        said = f"The template '{template}' brings its own data." if data else "There is no file that --target or --key speak of."
+        said = (
+            f"The template '{template}' brings its own data."
+            if data
+            else "There is no file that --target, --key, --task or --time speak of."
+        )
         raise InputError(said, code="template-data", hint=f"For your own: {hint}.")
 
 
@@ -70,6 +82,9 @@ def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
         return [f"  next: cd {name}, read README.md, then: {_first_command(target)}"]
     made = "a key made of what each row says" if columns.made_key else f"the key {', '.join(columns.key)}"
     features = f"  {len(columns.features)} features of '{columns.target}', {len(columns.categories)} of them categories; {made}"
+    asked = [f"  {_question(columns)}"] if columns.outcome.task != "binary" or columns.time else []
+    times = f"  look at {', '.join(columns.times)}: rows seem to have a time; --time COLUMN holds out the newest of them"
+    newest = [times] if columns.times else []
     nobody = columns.rows - columns.known
     unknown_yet = [f"  {nobody:,} of {columns.rows:,} rows have no outcome: no model learns from them"] if nobody else []
     left_out = ["  left out:", *(f"    {one}" for one in columns.left_out)] if columns.left_out else []
@@ -78,7 +93,21 @@ def _told(target: Path, name: str, columns: Columns | None) -> list[str]:
     then = (
         f"  next: cd {name}, read what is marked '{UNCHECKED}' (plan.toml first), then: werk ingest {_landing(target, columns)}"
     )
-    return [features, *unknown_yet, *left_out, *nearly, then]
+    return [features, *asked, *unknown_yet, *left_out, *nearly, *newest, then]
+
+
+def _question(columns: Columns) -> str:
+    """What the model will answer with, whether that was guessed, and which rows are held out."""
+    outcome = columns.outcome
+    kinds = {
+        "binary": "1 or 0",
+        "regression": "a number (regression)",
+        "multiclass": f"one of {len(outcome.classes)} classes (multiclass)",
+    }
+    guess = "; guessed: --task says otherwise" if outcome.guessed else ""
+    rare = f"; few rows of {', '.join(outcome.rare()[:6])}" if outcome.rare() else ""
+    held = f"; held out are the newest by '{columns.time}'" if columns.time else ""
+    return f"'{columns.target}' is {kinds[outcome.task]}{guess}{rare}{held}"
 
 
 def _first_command(target: Path) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
+from werk.app.own.expected import Trend, trends
+from werk.app.own.moment import kind_of, times_in
+from werk.app.own.outcome import Outcome, outcome_of
 from werk.app.own.suspects import named_like_an_id, suspects
 from werk.core.errors import InputError, unknown
 from werk.data import CONTENT_KEY, misfit, read_file
@@ -26,14 +29,15 @@ _TAKEN = (
 class Columns:
     """`left_out` are columns that are no features, each with the reason; `types` are those of the contract.
 
-    `guessed` is what nobody said and the file suggested: "key". `seen` is how small and how large each number was; `nearly` are
+    `guessed` is what nobody said and the file suggested: "key", "task". By `time` the newest rows are held out; `times` are
+    columns that could be it. `seen` is how small and how large each number was; `nearly` are
     texts that would be numbers but for a few cells, with the first of those. `known` of `rows` have an outcome.
     """
 
     source: Path
     table: str
     key: tuple[str, ...]
-    target: str
+    outcome: Outcome
     features: tuple[str, ...]
     categories: tuple[str, ...]
     left_out: tuple[str, ...]
@@ -43,92 +47,76 @@ class Columns:
     nearly: tuple[str, ...] = ()
     rows: int = 0
     known: int = 0
+    time: str | None = None
+    times: tuple[str, ...] = ()
+    trends: tuple[Trend, ...] = ()
+
+    @property
+    def target(self) -> str:
+        return self.outcome.name
 
     @property
     def made_key(self) -> bool:
         return self.key[-2:] == CONTENT_KEY
 
 
-def columns_of(source: Path, target: str | None, key: Sequence[str]) -> Columns:
+def columns_of(source: Path, target: str | None, key: Sequence[str], task: str | None = None, time: str | None = None) -> Columns:
     """Read the whole file; `InputError` names a column that is missing or cannot be what it was named for."""
     frame, _ = read_file(source)
     frame = frame.with_columns(pl.selectors.categorical().cast(pl.String), pl.selectors.enum().cast(pl.String))
-    outcome = _outcome(frame, target)
-    found = tuple(key) or _key(frame, outcome.name)
-    _check_key(frame, found, outcome.name)
-    others = [name for name in frame.columns if name not in (outcome.name, *found)]
-    why = suspects(frame, others, outcome.cast(pl.Float64), "binary")
+    outcome = outcome_of(frame, target, task)
+    found = tuple(key) or _key(frame, (outcome.name, time))
+    _check_key(frame, found, outcome)
+    moment = {time: _moment(frame, time, outcome.name)} if time else {}
+    others = [name for name in frame.columns if name not in (outcome.name, time, *found)]
+    why = suspects(frame, others, outcome.numbers(), outcome.task)
     features = tuple(name for name in others if name not in why)
     if not features:
         raise InputError(f"{source.name} has no column to learn from.", code="features-missing", hint=_listed(why))
-    names = *(name for name in found if name in frame.columns), outcome.name, *features
-    types = {name: _type(frame, name, outcome.name, found) for name in names}
+    names = dict.fromkeys((*(name for name in found if name in frame.columns), *moment, outcome.name, *features))
+    types = {name: _type(frame, name, outcome, found) for name in names} | moment
     return Columns(
         source=source,
         table=_table(source),
         key=found,
-        target=outcome.name,
+        outcome=outcome,
         features=features,
         categories=tuple(name for name in features if frame.schema[name] in (pl.String, pl.Boolean)),
         left_out=tuple(f"{on_a_line(name)} ({reason})" for name, reason in why.items()),
         types=types,
-        guessed=() if key else ("key",),
+        guessed=(*(() if key else ("key",)), *(("task",) if outcome.guessed else ())),
         seen=tuple(_seen(frame, types)),
         nearly=_nearly([frame[name] for name in others]),
         rows=len(frame),
-        known=outcome.count(),
+        known=outcome.values.count(),
+        time=time,
+        times=() if time else tuple(times_in(frame, others)),
+        trends=tuple(trends(frame, features, outcome)),
     )
 
 
-def _outcome(frame: pl.DataFrame, target: str | None) -> pl.Series:
-    if target is None:
-        found = [series.name for series in frame if _binary(series)]
-        hint = f"It could be: {', '.join(found[:8])}." if found else "No column has 1 and 0 only: add one."
-        raise InputError("It is not said which column is to be predicted (--target).", code="target-unnamed", hint=hint)
-    if target not in frame.columns:
-        raise unknown("column", target, frame.columns, code="column-unknown")
-    outcome = frame[target]
-    if not outcome.count():
-        raise InputError(f"The outcome '{target}' is empty.", code="target-empty", hint="Name the column that has it (--target).")
-    if not outcome.dtype.is_nested() and outcome.drop_nulls().n_unique() == 1:
-        raise InputError(
-            f"The outcome '{target}' is always {outcome.drop_nulls()[0]}: there is nothing to learn.",
-            code="target-constant",
-            hint="Take rows in which it came out otherwise as well.",
-        )
-    if not _binary(outcome):
-        raise InputError(
-            f"The outcome '{target}' is {_some_of(outcome)}, not 1 and 0.",
-            code="target-not-binary",
-            hint="Write 1 (or true) for what is to be predicted and 0 for everything else; leave unknown outcomes empty.",
-        )
-    return outcome
+def _moment(frame: pl.DataFrame, time: str, target: str) -> str:
+    if time == target:
+        raise InputError(f"'{time}' is both the time and the outcome.", code="time-outcome", hint="Name another --time.")
+    return kind_of(frame, time)
 
 
-def _some_of(series: pl.Series) -> str:
-    values = series.drop_nulls().unique().sort().to_list()
-    return ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
-
-
-def _binary(series: pl.Series) -> bool:
-    """1 and 0 (as numbers or booleans), and both of them."""
-    return not series.dtype.is_nested() and series.drop_nulls().unique().sort().to_list() in ([0, 1], [False, True])
-
-
-def _key(frame: pl.DataFrame, target: str) -> tuple[str, ...]:
+def _key(frame: pl.DataFrame, taken: Sequence[str | None]) -> tuple[str, ...]:
     """The first column that is named like an id and tells every row apart; else a key made of what a row says."""
     found = (series.name for series in _tells_apart(frame) if named_like_an_id(series.name))
-    first = next((name for name in found if name not in (target, *_TAKEN)), None)
+    first = next((name for name in found if name not in (*taken, *_TAKEN)), None)
     return CONTENT_KEY if first is None else (first,)
 
 
-def _check_key(frame: pl.DataFrame, key: tuple[str, ...], target: str) -> None:
+def _check_key(frame: pl.DataFrame, key: tuple[str, ...], outcome: Outcome) -> None:
     if key == CONTENT_KEY:
         return
+    target = outcome.name
+    taken = {*_TAKEN, *(("class", *(f"p_{one}" for one in outcome.classes)) if outcome.classes else ())}
     for name in key:
         if name not in frame.columns:
             raise unknown("column", name, frame.columns, code="column-unknown")
-        if name in _TAKEN:
+        if name in taken:
             hint = "Rename it in the file."
             raise InputError(f"The key '{name}' has a name that werk's own tables need.", code="key-reserved", hint=hint)
     if target in key:
@@ -161,10 +149,11 @@ def _nearly(columns: list[pl.Series]) -> tuple[str, ...]:
     return tuple(f"{on_a_line(one.name)} ({misfit(one, 'number')})" for one in few)
 
 
-def _type(frame: pl.DataFrame, name: str, target: str, key: Sequence[str]) -> str:
+def _type(frame: pl.DataFrame, name: str, outcome: Outcome, key: Sequence[str]) -> str:
     """The ODCS type; a measured value is a number although all of today's are whole."""
     dtype = frame.schema[name]
-    if dtype.is_integer() and name in (target, *key):
+    counted = key if outcome.task == "regression" else (outcome.name, *key)
+    if dtype.is_integer() and name in counted:
         return "integer"
     named = {pl.String: "string", pl.Boolean: "boolean", pl.Date: "date"}
     return next((word for kind, word in named.items() if dtype == kind), "number" if dtype.is_numeric() else "timestamp")

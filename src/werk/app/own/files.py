@@ -10,8 +10,10 @@ from pathlib import Path
 import yaml
 
 from werk.app.own.columns import Columns, on_a_line
+from werk.app.own.expected import as_behaviour, as_gate
 from werk.governance import UNCHECKED
 
+_ASKED = {"binary": "1 or 0", "regression": "a number", "multiclass": "one of several"}
 CODE = re.compile(r"^TABLE = .*?^CATEGORIES = .*?$", re.MULTILINE | re.DOTALL)
 _PERSONAL = re.compile(
     r"(?:^|[^a-z])(?:sex|gender|race|rac1p|ethnicity|religion|nationality|nativity|age|agep|birth\w*|dob|marital|mar|disability|dis"
@@ -27,6 +29,10 @@ def write(folder: Path, columns: Columns) -> None:
     pipelines, code = folder / "pipelines.py", as_code(columns)
     pipelines.write_text(CODE.sub(lambda _: code, pipelines.read_text(encoding="utf-8")), encoding="utf-8")
     (folder / "plan.toml").write_text(as_plan(columns), encoding="utf-8")
+    gate = folder / "gate.toml"
+    gate.write_text(as_gate(gate.read_text(encoding="utf-8"), columns.outcome), encoding="utf-8")
+    if columns.trends:
+        (folder / "behaviour.toml").write_text(as_behaviour(list(columns.trends), columns.target), encoding="utf-8")
 
 
 def as_code(columns: Columns) -> str:
@@ -35,13 +41,22 @@ def as_code(columns: Columns) -> str:
     lines = [
         f"TABLE = {_text(columns.table)}",
         f"KEY = {_tuple(columns.key)}  # {made}{_guess('key' in columns.guessed and not columns.made_key)}",
-        f"TARGET = {_text(columns.target)}  # 1 or 0; empty where nobody knows yet",
+        f"TARGET = {_text(columns.target)}  # {_ASKED[columns.outcome.task]}; empty where nobody knows yet",
+        f'TASK = "{columns.outcome.task}"{_guess("task" in columns.guessed)}',
+        _time(columns),
         "# Nothing that is known only afterwards belongs here: a model would learn from it and fail when it counts.",
         f"FEATURES = {_tuple(columns.features)}  {UNCHECKED}: was each known before the outcome?",
         *_left_out(columns),
         f"CATEGORIES = {_tuple(columns.categories)}",
     ]
     return "\n".join(lines)
+
+
+def _time(columns: Columns) -> str:
+    if columns.time:
+        return f"TIME = {_text(columns.time)}  # the newest rows are held out"
+    which = f"; it could be {', '.join(map(on_a_line, columns.times))}  {UNCHECKED}" if columns.times else ""
+    return f"TIME = None  # rows are held out by lot, and with a column's name here the newest ones{which}"
 
 
 def _left_out(columns: Columns) -> list[str]:
@@ -57,7 +72,7 @@ def _guess(guessed: bool) -> str:
 
 
 def as_contract(columns: Columns) -> str:
-    """An ODCS 3.1 contract: types, a key that is unique, an outcome of two values. Ranges are yours to add."""
+    """An ODCS 3.1 contract: types, a key that is unique, an outcome of the task's values. Ranges are yours to add."""
     made = [
         {"name": "row_content", "logicalType": "string", "primaryKey": True, "description": "A hash of what the row says."},
         {"name": "row_copy", "logicalType": "integer", "primaryKey": True, "description": "1, 2 ... among equal rows."},
@@ -66,7 +81,9 @@ def as_contract(columns: Columns) -> str:
     name = columns.table.partition(".")[2]
     schema: dict[str, object] = {"name": name, "physicalType": "table"}
     if columns.made_key:
-        schema["customProperties"] = [{"property": "contentKey", "value": list(columns.features)}]
+        schema["customProperties"] = [
+            {"property": "contentKey", "value": [*columns.features, *([columns.time] if columns.time else [])]}
+        ]
     tree = {
         "apiVersion": "v3.1.0",
         "kind": "DataContract",
@@ -91,14 +108,26 @@ def _to_judge(columns: Columns) -> str:
 
 
 def _property(name: str, kind: str, columns: Columns) -> dict[str, object]:
-    made: dict[str, object] = {"name": name, "logicalType": kind}
+    made: dict[str, object] = {"name": name, **({"logicalType": kind} if kind else {})}
     if name in columns.key:
         made["primaryKey"] = True
+    if name == columns.time:
+        made["required"] = True
     if name == columns.target:
         made["customProperties"] = [{"property": "arrivesLater", "value": True}]
-        if kind != "boolean":
-            made["logicalTypeOptions"] = {"minimum": 0, "maximum": 1}
+        made |= _allowed(columns, kind)
     return made
+
+
+def _allowed(columns: Columns, kind: str) -> dict[str, object]:
+    """What the outcome may be: one of the classes there are, or 1 or 0; a number's range is yours to say."""
+    if columns.outcome.task == "multiclass" and kind in ("string", "integer"):
+        names: list[str] | list[int] = list(columns.outcome.classes)
+        classes = [int(one) for one in columns.outcome.classes] if kind == "integer" else names
+        return {"quality": [{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": classes}}]}
+    if columns.outcome.task == "binary" and kind != "boolean":
+        return {"logicalTypeOptions": {"minimum": 0, "maximum": 1}}
+    return {}
 
 
 def as_plan(columns: Columns) -> str:
@@ -106,8 +135,9 @@ def as_plan(columns: Columns) -> str:
     personal = [name for name in columns.features if _PERSONAL.search(name.lower())]
     named = ", ".join(map(on_a_line, personal[:6]))
     whom = f"The people that the rows speak of: {named}." if personal else "Nobody directly: no column speaks of a person."
+    does = "Estimate" if columns.outcome.task == "regression" else "Tell"
     guesses = {
-        "goal": f"Tell '{on_a_line(columns.target)}' of a row of {columns.source.name} before it is known.",
+        "goal": f"{does} '{on_a_line(columns.target)}' of a row of {columns.source.name} before it is known.",
         "owner": _user(),
         "risk_class": "high" if personal else "minimal",
         "success_metric": "What gate.toml asks, on rows the model has not seen.",

@@ -10,6 +10,8 @@ from werk import Model, fit_lightgbm, pipeline, step, steps
 TABLE = "raw.rows"
 KEY = ("id",)
 TARGET = "outcome"
+TASK = "binary"
+TIME = None
 FEATURES = ("value",)
 CATEGORIES = ()
 
@@ -33,8 +35,11 @@ def load(table: str, *, tables) -> pl.DataFrame:
 
 @step("feature-engineering")
 def split(rows: pl.DataFrame, holdout: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows to fit on and rows held out, drawn by the key's first column: what belongs together stays on one side."""
+    """Rows to fit on and rows held out: the newest, or drawn by the key's first column, so that what belongs together stays so."""
     known = rows.drop_nulls(TARGET)
+    if TIME:
+        place = known[TIME].rank("min")  # rows of one moment have one place
+        return known.filter(place <= len(known) * (1 - holdout)), known.filter(place > len(known) * (1 - holdout))
     drawn = pl.Series([lot(key) for key in known.select(KEY[:1]).rows()], dtype=pl.Float64)
     return known.filter(drawn >= holdout), known.filter(drawn < holdout)
 
@@ -44,6 +49,7 @@ def train(rows: pl.DataFrame, params: Params) -> Model:
     return fit_lightgbm(
         rows,
         target=TARGET,
+        task=TASK,
         key=KEY,
         features=FEATURES,
         categories=CATEGORIES,

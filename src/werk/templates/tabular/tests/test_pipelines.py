@@ -7,9 +7,9 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipelines import CATEGORIES, FEATURES, KEY, TARGET, split
+from pipelines import CATEGORIES, FEATURES, KEY, TARGET, TIME, split
 
-ROWS = pl.DataFrame({TARGET: [0, 1] * 500} | {name: range(1000) for name in KEY})
+ROWS = pl.DataFrame({TARGET: [0, 1] * 500} | {name: range(1000) for name in (*KEY, *([TIME] if TIME else []))})
 
 
 def test_neither_outcome_nor_key_is_a_feature():
@@ -17,11 +17,12 @@ def test_neither_outcome_nor_key_is_a_feature():
     assert set(CATEGORIES) <= set(FEATURES)
 
 
-def test_a_row_stays_on_its_side_of_the_split():
-    fit, held_out = split(ROWS, 0.3)
-    fewer, _ = split(ROWS.gather_every(3), 0.3)
+def test_the_newest_are_held_out_or_a_row_stays_on_its_side_of_the_split():
+    fit, held_out = split(ROWS.sample(fraction=1.0, shuffle=True, seed=1), 0.3)
     assert 200 < len(held_out) < 400
-    assert fewer.join(fit, on=KEY, how="anti").is_empty()
+    assert not TIME or fit[TIME].max() < held_out[TIME].min()
+    fewer, _ = split(ROWS.gather_every(3), 0.3)
+    assert TIME or fewer.join(fit, on=KEY, how="anti").is_empty()
 
 
 def test_rows_whose_outcome_is_unknown_are_left_out():
