@@ -69,6 +69,13 @@ PROOFS: Mapping[str, Proof] = {
         {"WERK_CUTOFFS": "363"},
         (*CORE, "src/werk/features", "src/werk/templates/flights"),
     ),
+    "own-data": Proof(
+        "Files nobody wrote werk for, from `werk init` to an approved model that answers, is watched and rebuilt: no code, at "
+        "most 10 commands. With WERK_DATA also AI4I 2020 and the employment of Massachusetts (the test says where they lie).",
+        ("tests/app/test_own_journeys.py",),
+        {},
+        (*CORE, "src/werk/app/own", "src/werk/templates/tabular", "src/werk/models", "src/werk/pipelines"),
+    ),
     "double-training": Proof(
         "20 trainings in processes of their own, each with another hash seed and another order of rows, give one hash a trainer.",
         ("tests/models/test_double_training.py",),
