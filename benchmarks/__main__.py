@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import empty_pipeline, journal, lineage, listings, realtime, startup
+from benchmarks import empty_pipeline, journal, lineage, listings, own_data, realtime, startup
 from benchmarks.measure import Line, NotMeasured, not_measured
 from benchmarks.proof import PROOFS, began, written
 
@@ -21,6 +21,7 @@ CASES: dict[str, Callable[[bool], list[Line]]] = {
     "journal": journal.run,
     "lineage": lineage.run,
     "listings": listings.run,
+    "own-data": own_data.run,
     "realtime": realtime.run,
 }
 

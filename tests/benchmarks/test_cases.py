@@ -17,7 +17,15 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_list_names_every_case_with_a_sentence() -> None:
     lines = benchmarks("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["startup", "empty-pipeline", "journal", "lineage", "listings", "realtime"]
+    assert [line.split()[0] for line in lines] == [
+        "startup",
+        "empty-pipeline",
+        "journal",
+        "lineage",
+        "listings",
+        "own-data",
+        "realtime",
+    ]
     assert all(len(line.split()) > 5 for line in lines)
 
 
