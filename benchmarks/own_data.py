@@ -34,7 +34,8 @@ def run(quick: bool) -> list[Line]:
                 target="<= 60 s",
                 met=lambda seconds, _: seconds <= 60,
                 inside=f"six processes of werk (init, ingest, run training, actor add, approve, which deploys, models) on "
-                f"{_ROWS:,} rows of {of}; limit: one process that reads the file, fits LightGBM with the same parameters and measures its AUC",
+                f"{_ROWS:,} rows of {of}; limit: one process that reads the file, fits LightGBM with the same parameters and "
+                "measures its AUC",
             )
         ]
 

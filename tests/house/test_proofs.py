@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 FOUND = sorted((ROOT / "docs" / "proofs").glob("*.json"))
 BENCHMARKS = [path for path in FOUND if path.stem.startswith("benchmark-")]
 RESULTS = [path for path in FOUND if path not in BENCHMARKS]
-NAMES = {"kill-engine", "kill-journal", "kill-delta", "leak", "double-training"}
+NAMES = {"kill-engine", "kill-journal", "kill-delta", "leak", "own-data", "double-training"}
 FIELDS = {"proof", "says", "held", "commit", "dirty", "command", "seed", "date", "seconds", "machine", "covers", "result"}
 
 
