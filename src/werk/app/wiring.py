@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import cast
 
 from werk import data, features, governance, journal, models, monitoring, pipelines, registry, workflow
-from werk.app import step_output
+from werk.app import step_memory, step_output
 from werk.app.apart import Part
 from werk.app.settings import Settings, find_root, load_settings, shared
 from werk.core import plugins
@@ -31,7 +31,7 @@ from werk.core.ports.table_store import TableStore
 from werk.journal import SqlJournal, Upcasts
 from werk.monitoring import Prices
 from werk.serving import facts as serving_facts
-from werk.workflow import Pipeline, Resource
+from werk.workflow import Pipeline, Resource, StepContext
 from werk.workflow.capture import file_secrets, mask
 from werk.workflow.triggers import TRIGGER_PROJECTIONS
 
@@ -100,8 +100,20 @@ class Session:
             "progress": progress,
         }
         if keeps_output:
-            bound["kept"] = step_output.keeper(self.p.project.root, covered)
+            bound["kept"] = _kept(self.p.project.root, covered)
         return cast("Engine[Pipeline]", built(self.settings, "engine", **bound))
+
+
+def _kept(root: Path, covered: Callable[[str], str]) -> Callable[[StepContext], AbstractContextManager[None]]:
+    """What a step's work is done in: what it prints and what it holds in memory are kept."""
+    output, memory = step_output.keeper(root, covered), step_memory.watcher(root)
+
+    @contextmanager
+    def both(context: StepContext) -> Iterator[None]:
+        with memory(context), output(context):  # the folder goes when both have left nothing in it
+            yield
+
+    return both
 
 
 @contextmanager

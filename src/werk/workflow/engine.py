@@ -22,6 +22,7 @@ from werk.workflow.codehash import Sources, code_hash
 from werk.workflow.context import Resource, StepContext
 from werk.workflow.failure import user_traceback
 from werk.workflow.heartbeat import Heartbeat
+from werk.workflow.memory import out_of_memory
 from werk.workflow.payloads import Codec, Payload, Payloads, classes_in
 from werk.workflow.pipeline import Pipeline
 from werk.workflow.project_files import Digests, check_unchanged, digests, input_of
@@ -453,7 +454,9 @@ def _same_graph(run: str, then: Spec, now: Spec) -> None:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(". ")
+    said = f"{type(error).__name__}: {error}".rstrip(":. ")
+    held = out_of_memory() if isinstance(error, MemoryError) else ""
+    return f"{said}; {held}" if held else said
 
 
 def _int(value: JSON) -> int:

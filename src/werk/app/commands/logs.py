@@ -10,6 +10,7 @@ from typing import cast
 
 from werk.app.answers import Answer
 from werk.app.commands.show import run_row, step_line, steps_of
+from werk.app.step_memory import last_words
 from werk.app.step_output import LOGS, attempts
 from werk.app.wiring import opened
 from werk.core.canonical import JSON
@@ -27,7 +28,15 @@ def logs(run: str, step: str | None, attempt: int | None, project: Path | None, 
         root = session.p.project.root
     printed = _printed(root, run)
     error = cast("dict[str, JSON] | None", row["error"])
-    record: dict[str, object] = {"run": run, "status": row["status"], "steps": steps, "error": error, "output": printed}
+    killed = last_words(root, run) if row["status"] == "running" else []
+    record: dict[str, object] = {
+        "run": run,
+        "status": row["status"],
+        "steps": steps,
+        "error": error,
+        "killed": killed,
+        "output": printed,
+    }
     if step is None:
         return Answer(record=record, text="\n".join(_told(record, error or {}, printed)))
     known = [str(one["step"]) for one in steps]
@@ -98,6 +107,7 @@ def _told(record: Mapping[str, object], error: Mapping[str, JSON], printed: Prin
         for attempt, text in tries.items():
             yield f"--- {step}" if attempt == 1 else f"--- {step}, attempt {attempt}"
             yield text.rstrip("\n")
+    yield from cast("list[str]", record.get("killed") or [])
     if error:
         yield f"{error.get('step')}: {error.get('message')} [{error.get('code')}]"
         yield str(error.get("traceback") or "").rstrip()

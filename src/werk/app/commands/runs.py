@@ -19,6 +19,7 @@ from werk.app.code import cells_file, load_pipelines, pipeline_named
 from werk.app.commands import verdicts
 from werk.app.commands.past import reader
 from werk.app.commands.show import run_record, run_row, time_of
+from werk.app.step_memory import last_words
 from werk.app.wiring import KINDS, Session, opened
 from werk.core.canonical import JSON
 from werk.core.errors import Failed, InputError, Refused, StepFailed, WerkError
@@ -51,6 +52,8 @@ def resume(run: str, project: Path | None, profile: str | None) -> Answer:
         found = run_row(session.p.journal, run)
         name = str(found["pipeline"])
         pipeline = pipeline_named(session.p.project.root, name)
+        for sentence in last_words(session.p.project.root, run) if found["status"] == "running" else ():
+            print(f"  {sentence}", file=sys.stderr)
         with _judged(session, run):
             session.engine(_say).resume(pipeline, run, code=_code(session, pipeline), environment=_environment())
         _afterwards(session, run)

@@ -11,6 +11,7 @@ from werk import governance, models, registry
 from werk.app.answers import Answer
 from werk.app.commands import verdicts
 from werk.app.commands.past import reader
+from werk.app.step_memory import last_words
 from werk.app.wiring import Session, opened
 from werk.core.canonical import JSON
 from werk.core.errors import InputError, unknown
@@ -31,7 +32,12 @@ def show(id: str, as_of: str | None, project: Path | None, profile: str | None) 
 def _found(session: Session, then: Reader, id: str) -> Record:
     if id.startswith("run_"):
         found = run_record(session.p, then, id)
-        return {**found, "made_with": _made_with(session, id, then.rows("steps", {"run": id}, order=("seq",)))}
+        killed = last_words(session.p.project.root, id) if found["status"] == "running" else []
+        return {
+            **found,
+            **({"killed": killed} if killed else {}),
+            "made_with": _made_with(session, id, then.rows("steps", {"run": id}, order=("seq",))),
+        }
     if id.startswith("prd_"):
         from werk.pipelines.prediction import Served, prediction
 
