@@ -206,10 +206,8 @@ def test_only_what_was_seen_is_said(tmp_path: Path, files: dict[str, str], says:
     left(project, memory)
     machine(tmp_path / "machine", **{**group, **files})
     [sentence] = last_words(project, "run_1", memory)
-    assert (
-        sentence
-        == f"The process of 'train' was killed: it held 831 MB at least, and might hold 2.0 GB (its control group /batch); {says}."
-    )
+    held = "it held 831 MB at least, and might hold 2.0 GB (its control group /batch)"
+    assert sentence == f"The process of 'train' was killed: {held}; {says}."
 
 
 def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
