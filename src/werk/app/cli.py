@@ -543,6 +543,18 @@ def backup(
 
 
 @app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="A new folder outside the project.")],
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Write everything in formats that others read: Delta, MLflow's layout, JSON. No key is in it; the folder's README says how
+    each part is read without werk. Example: `werk export ../leaving`."""
+    _do("export.export", json, directory=directory, project=project, profile=profile)
+
+
+@app.command()
 def restore(
     backup: Annotated[Path, typer.Argument(help="The folder that `werk backup` wrote.")],
     target: Annotated[Path | None, typer.Argument(help="A new folder for the project (default: its name, here).")] = None,

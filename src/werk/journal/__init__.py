@@ -2,6 +2,7 @@
 
 from werk.journal.backup import backup, restore
 from werk.journal.erasure import erase_body
+from werk.journal.export import export_facts
 from werk.journal.heads import last_signed, meet, sign_head, signed_in
 from werk.journal.sql import SqlJournal, open_journal
 from werk.journal.upcasts import Upcasts
@@ -13,6 +14,7 @@ __all__ = [
     "Upcasts",
     "backup",
     "erase_body",
+    "export_facts",
     "last_signed",
     "meet",
     "open_journal",

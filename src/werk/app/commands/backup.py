@@ -30,7 +30,7 @@ def backup(directory: Path, keys: bool, project: Path | None, profile: str | Non
     with opened(project, profile) as session:
         root = session.p.project.root
         code = capture_code(root, root / ".werk" / "code.git")
-        taken = of.take(session.p, session.journal, code, directory.resolve(), keys=keys, tell=_progress())
+        taken = of.take(session.p, session.journal, code, directory.resolve(), keys=keys, tell=progress())
     record = {
         "directory": str(taken.folder),
         "seq": taken.head.seq,
@@ -129,7 +129,7 @@ def _known_key(settings: Settings) -> bytes | None:
 def _placed(archive: of.Archive, settings: Settings, journal: Path, at_last: str | None) -> Path | None:
     of.place_keys(archive, cast("KeyStore", built(settings, "key_store")))
     tables = cast("TableStore", built(settings, "table_store"))
-    of.place_stores(archive, tables, objects(settings), _progress())
+    of.place_stores(archive, tables, objects(settings), progress())
     return of.place_journal(archive, journal, settings.journal_url, settings.home / "heads", at_last)
 
 
@@ -190,7 +190,7 @@ def _unfinished(target: Path) -> Iterator[Path]:
         raise InputError(said, code="restore-unwritable", hint="Make room, or name another folder.") from closed
 
 
-def _progress() -> Callable[[str, int, int], None]:
+def progress() -> Callable[[str, int, int], None]:
     """A line that is written over on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         return lambda *_: None
