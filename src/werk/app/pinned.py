@@ -47,16 +47,24 @@ _UNPINNED = ("serve",)
 def begin_again(words: Sequence[str]) -> None:
     """Start this very command once more with the pins in force, unless they are, or the command has no use for them.
 
-    The process stays the same one: its id, its streams and its parent.
+    The process stays the same one: its id, its streams and its parent. Under a debugger it goes on, without the seed.
     """
     command = next((word for word in words if not word.startswith("-")), None)
     missing = {name: value for name, value in pins().items() if name not in os.environ} if _NAMES - os.environ.keys() else {}
     # Windows has no way to replace a process: there the variables are set for what is loaded later.
     if command is None or command in _UNPINNED or "--help" in words or not missing:
         return
+    if _watched():
+        os.environ.update({name: value for name, value in missing.items() if name != "PYTHONHASHSEED"})  # too late for that
+        return
     os.environ.update(missing)
     if os.name == "posix":
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _watched() -> bool:
+    """A debugger that stands in this process would not follow into the one that takes its place."""
+    return "debugpy" in sys.modules or sys.gettrace() is not None
 
 
 def pins() -> dict[str, str]:

@@ -14,6 +14,7 @@ from importlib.resources import as_file
 from importlib.resources import files as shelf_of
 from pathlib import Path
 
+from werk.app import every_project
 from werk.app.answers import Answer
 from werk.app.own import files as own
 from werk.app.own.columns import Columns, columns_of
@@ -132,6 +133,7 @@ def create(target: Path, template: str, columns: Columns | None = None) -> None:
         _personalise(folder, target.name)
         if columns is not None:
             _describe(folder, columns)
+        every_project.add(folder)
 
 
 @contextmanager
