@@ -549,7 +549,7 @@ def export(
     profile: Profile = None,
     json: Json = False,
 ) -> None:
-    """Write everything in formats that others read: Delta, MLflow's layout, JSON. No key is in it; the folder's README says how
+    """Write everything in formats that others read. Delta, MLflow's layout, JSON; no key is in it. The folder's README says how
     each part is read without werk. Example: `werk export ../leaving`."""
     _do("export.export", json, directory=directory, project=project, profile=profile)
 

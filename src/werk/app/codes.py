@@ -26,6 +26,7 @@ _NEAREST = "Take one of the known names: the error lists them, and offers the ne
 _ELSEWHERE = {
     "backup-unwritable": "The backup cannot be written there; the sentence says why.",
     "checkout-unwritable": "The folder cannot be written; the sentence says why.",
+    "export-unwritable": "The export cannot be written there; the sentence says why.",
     "log-damaged": "A line of the prediction log is not what the server wrote; the sentence names it.",
     "monitor-violation": "Monitors report a violation in the window checked last, and --check was given.",
     "rebuild-stopped": "The training could not be repeated.",
