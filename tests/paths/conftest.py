@@ -16,6 +16,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it carries no types
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
 _NUMBERS = itertools.count(1)
 
 

@@ -555,6 +555,20 @@ def export(
 
 
 @app.command()
+def move(
+    to: Annotated[str, typer.Option("--to", metavar="PROFILE", help="The profile of werk.toml it is to live in.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be moved, and do nothing.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Take back a move that has not placed the journal yet.")] = False,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """Move a project to another profile's stores. From files to Postgres and S3, or back: the same facts, the same head. It is
+    closed where it was; cut off, the same command goes on. Example: `werk move --to team`."""
+    _do("move.move", json, to=to, dry_run=dry_run, cancel=cancel, project=project, profile=profile)
+
+
+@app.command()
 def restore(
     backup: Annotated[Path, typer.Argument(help="The folder that `werk backup` wrote.")],
     target: Annotated[Path | None, typer.Argument(help="A new folder for the project (default: its name, here).")] = None,

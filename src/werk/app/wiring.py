@@ -240,6 +240,9 @@ def _met(log: SqlJournal) -> Iterator[str]:
         said = f"{wrong.message} Nothing is written or signed. {wrong.hint}"
     if said:
         yield said
+    if moved := journal.moved(log):
+        log.database.sealed = log.database.sealed or moved
+        yield f"{moved.message} {moved.hint}"
 
 
 def _enrolled(log: SqlJournal, proof: Proof) -> Actor:

@@ -89,7 +89,7 @@ class SqlJournal(SqlReader):
         """`write` with the transaction's connection, for this room only."""
         with self.database.writing() as connection:
             cursor = cursor_of(connection)
-            tail, current = tail_of(self.database, cursor)
+            tail, current = tail_of(self.database, cursor, self.project)
             schema.reconcile(self.database, connection, self.shapes, self.state, current)
             if lease is not None:
                 leases.fence(self.database, cursor, self.project, lease)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 from werk.core.canonical import JSON, canonical_json
 from werk.core.errors import Failed, InputError, Tampered
 from werk.core.journal import Fact, NewFact
+from werk.journal import moving
 from werk.journal.chain import GENESIS, SALT_BYTES, body_hash, fact_hash
 from werk.journal.database import Cursor, Database, check_took, cursor_of, swallowed
 from werk.journal.projections import Applier, Op, Shapes
@@ -69,17 +70,21 @@ class Stored(NamedTuple):
         )
 
 
-def tail_of(database: Database, cursor: Cursor) -> tuple[Tail, str]:
-    """The chain's end and the projections that are up to date, in one question."""
+def tail_of(database: Database, cursor: Cursor, project: str) -> tuple[Tail, str]:
+    """The chain's end and the projections that are up to date, in one question. `Refused` when the project has moved."""
     cursor.execute(
-        f"SELECT f.seq, f.hash, f.at, {database.clock}, m.value FROM meta m "
-        "LEFT JOIN (SELECT seq, hash, at FROM facts ORDER BY seq DESC LIMIT 1) f ON 1 = 1 WHERE m.key = 'projections'"
+        f"SELECT f.seq, f.hash, f.at, {database.clock}, m.value, (SELECT value FROM meta WHERE key = {database.mark}) "
+        "FROM meta m "
+        "LEFT JOIN (SELECT seq, hash, at FROM facts ORDER BY seq DESC LIMIT 1) f ON 1 = 1 WHERE m.key = 'projections'",
+        (moving.key_of(project),),
     )
     found = cursor.fetchone()
     if found is None:
         said = "The journal's meta table is damaged (table meta, key projections)."
         raise Tampered(said, code="journal-damaged", hint="Restore a backup.")
-    seq, last, at, clock, current = found
+    seq, last, at, clock, current, moved = found
+    if moved is not None:
+        raise moving.left(moved)
     now = time.time_ns() // 1000 if clock is None else int(clock)
     return Tail(seq or 0, last or GENESIS, max(now, at or 0)), current
 
