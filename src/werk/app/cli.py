@@ -555,6 +555,21 @@ def export(
 
 
 @app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this it is only listed.")] = False,
+    older_than: Annotated[
+        int, typer.Option("--older-than", min=0, metavar="DAYS", help="Of the output of runs that have ended.")
+    ] = 30,
+    project: ProjectDir = None,
+    profile: Profile = None,
+    json: Json = False,
+) -> None:
+    """List what the project can do without. Old output of steps and what killed processes have left; nothing that a fact names.
+    Example: `werk clean --yes --older-than 7`."""
+    _do("clean.clean", json, yes=yes, older_than=older_than, project=project, profile=profile)
+
+
+@app.command()
 def move(
     to: Annotated[str, typer.Option("--to", metavar="PROFILE", help="The profile of werk.toml it is to live in.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be moved, and do nothing.")] = False,
