@@ -301,3 +301,21 @@ def test_golden_points_and_behaviour_tests_speak_of_a_class(tmp_path: Path) -> N
     golden.write_text(POINT.format(""))
     with pytest.raises(InputError, match="does not say which class"):
         models.evaluate(P, model, rows, golden=golden)
+
+
+@pytest.mark.parametrize("offset", [1e15, -3e12])
+def test_an_amount_that_float32_cannot_tell_apart_is_refused_and_not_learnt_wrongly(offset: float) -> None:
+    x = np.sin(np.arange(400))
+    rows = pl.DataFrame({"id": range(400), "x": x, "cost": offset + 1e4 * x})
+    with pytest.raises(InputError, match="differs only beyond the seventh digit") as refused:
+        models.fit_lightgbm(rows, target="cost", key=["id"], features=["x"], task="regression")
+    assert refused.value.code == "target-precision"
+    near = rows.with_columns(pl.col("cost") - offset)
+    assert models.fit_lightgbm(near, target="cost", key=["id"], features=["x"], task="regression").task == "regression"
+
+
+def test_a_constant_and_small_amounts_are_taken() -> None:
+    for cost in (0.1, 1e-9):
+        rows = pl.DataFrame({"id": range(400), "x": range(400), "cost": [cost * (1 + at % 2) for at in range(400)]})
+        models.fit_lightgbm(rows, target="cost", key=["id"], features=["x"], task="regression")
+        models.fit_lightgbm(rows.with_columns(cost=pl.lit(cost)), target="cost", key=["id"], features=["x"], task="regression")

@@ -92,6 +92,8 @@ def fit_lightgbm(
         raise _refused("objective", f"'{given['objective']}' is one of {kind}: leave it out, or say task=\"{kind}\".")
     frame, levels = ordered(rows, key, target, features, categories)
     labels, classes = training_labels(frame[target], kind)
+    if kind == "regression":
+        _check_told_apart(labels, target)
     if kind == "multiclass" and given.setdefault("num_class", len(classes)) != len(classes):
         raise _refused("num_class", f"The rows have {len(classes)} classes: leave it out.")
     chosen = _seed(target, key, features, given) if seed is None else seed
@@ -100,6 +102,18 @@ def fit_lightgbm(
     record = {**given, **fixed, "rounds": rounds}
     objective = str(given["objective"])
     return Model(booster, "lightgbm", tuple(features), levels, target, objective, tuple(key), record, chosen, classes)
+
+
+def _check_told_apart(labels: NDArray[np.float64], target: str) -> None:
+    """LightGBM keeps outcomes as float32: of an amount far from 0 it would learn the rounding."""
+    lost = float(np.abs(labels.astype(np.float32).astype(np.float64) - labels).max(initial=0.0))
+    if (spread := float(labels.std())) and lost > spread / 100:
+        raise InputError(
+            f"The outcome '{target}' ({labels.min():.10g} to {labels.max():.10g}) differs only beyond the seventh digit, "
+            "which LightGBM does not keep.",
+            code="target-precision",
+            hint="Subtract a constant near its smallest value before the fit, and add it to the answers.",
+        )
 
 
 def _trained(

@@ -114,7 +114,7 @@ def _classes(values: pl.Series) -> tuple[str, ...]:
         raise InputError(
             f"The outcome '{values.name}' has {len(names):,} values, more than the {MOST_CLASSES} classes that are learnt{odd}.",
             code="target-classes",
-            hint="Join the rare ones. Is it a number, mend the cells that are none; then --task regression.",
+            hint="Join the rare ones. Is it a number (1.5, not 1,5), mend the cells that are none; then --task regression.",
         )
     return in_order(names)
 
