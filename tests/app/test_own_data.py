@@ -451,3 +451,15 @@ def test_a_key_named_like_what_is_said_of_a_class_is_refused(tmp_path: Path) -> 
     file = written(tmp_path / "rows.parquet", {"kind": ["a", "b"] * 30, "p_a": list(range(ROWS))})
     with pytest.raises(InputError, match="'p_a' has a name that werk's own tables need"):
         columns_of(file, "kind", ["p_a"])
+
+
+def test_a_gate_for_rare_classes_is_not_passed_by_who_always_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    init("mine", None, written(tmp_path / "rows.parquet", {"kind": ["rare"] * 6 + ["common"] * 54}), "kind", ["id"])
+    [bound] = Gate.load(tmp_path / "mine" / "gate.toml").metrics
+    always = 2 * 0.9 / 1.9 / 2  # the F1 of 'common' if all are called so, and 0 of 'rare'
+    assert (bound.metric, bound.on) == ("macro_f1", "low")
+    assert bound.min is not None
+    assert always < bound.min < always + 0.1

@@ -107,7 +107,7 @@ def fit_lightgbm(
 def _check_told_apart(labels: NDArray[np.float64], target: str) -> None:
     """LightGBM keeps outcomes as float32: of an amount far from 0 it would learn the rounding."""
     lost = float(np.abs(labels.astype(np.float32).astype(np.float64) - labels).max(initial=0.0))
-    if (spread := float(labels.std())) and lost > spread / 100:
+    if lost > float(np.ptp(labels)) / 100 > 0:
         raise InputError(
             f"The outcome '{target}' ({labels.min():.10g} to {labels.max():.10g}) differs only beyond the seventh digit, "
             "which LightGBM does not keep.",
