@@ -17,6 +17,7 @@ import nbformat
 import pandas as pd
 import polars as pl
 import pytest
+from IPython.core.completer import IPCompleter, provisionalcompleter
 from nbclient import NotebookClient
 
 import werk
@@ -267,3 +268,22 @@ def test_in_a_kernel_whose_event_loop_runs(w: Project) -> None:
     assert "finished" in "".join(out.text for out in book.cells[1].outputs if out.output_type == "stream")
     assert "score" in outputs[2][0].data["text/plain"]
     assert (outputs[3][0].ename, "training" in outputs[3][0].evalue) == ("InputError", True)
+
+
+def test_tab_completes_what_there_is_and_the_brackets_open_it(w: Project) -> None:
+    typed = f'w["{TABLE[:-2]}'
+    with provisionalcompleter():
+        found = IPCompleter(namespace={"w": w}, use_jedi=False).completions(typed, len(typed))
+        assert TABLE in [one.text.strip('"]') for one in found]
+    names = w._ipython_key_completions_()
+    run = w.model(f"{MODEL}:1").run
+    assert {TABLE, f"{MODEL}:1", run} <= set(names)
+    opened = [type(w[name]).__name__ for name in (TABLE, f"{TABLE}@0", run, f"{MODEL}:1")]
+    assert opened == ["Table", "Table", "Run", "Model"]
+    with pytest.raises(InputError) as wrong:
+        w["raw.nothing"]
+    assert wrong.value.code == "table-unknown"
+
+
+def test_tab_raises_nothing_where_the_project_has_gone(tmp_path: Path) -> None:
+    assert Project(tmp_path / "gone")._ipython_key_completions_() == []

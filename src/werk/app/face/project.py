@@ -113,6 +113,29 @@ class Project:
         """The project on one screen, and what to do next."""
         return Record.of(self.ask("status.status"))
 
+    def __getitem__(self, id: str) -> Table | Run | Model:
+        """By its id, which Tab completes: `zone.table`, `zone.table@VERSION`, `run_...`, `model:VERSION` or `model@ALIAS`."""
+        if id.startswith("run_"):
+            return self.run(id)
+        name, at, version = id.rpartition("@")
+        if at and version.isdigit():
+            return self.table(name, version=int(version))
+        return self.model(id) if at or ":" in id else self.table(id)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        """Tables, versions, aliases and the newest runs; nothing where the project cannot be asked: Tab raises no error."""
+        from werk.core.errors import WerkError
+
+        try:
+            with self.session() as session:
+                rows = session.p.journal.rows
+                tables = [str(row["table"]) for row in rows("tables", order=("table",), columns=("table",))]
+                versions = [f"{row['model']}:{row['version']}" for row in rows("versions", order=("model", "-version"))]
+                aliases = [f"{row['model']}@{row['alias']}" for row in rows("aliases", order=("model", "alias"))]
+                return [*tables, *aliases, *versions, *(str(row["run"]) for row in rows("runs", order=("-started",), limit=20))]
+        except WerkError:
+            return []
+
     def __repr__(self) -> str:
         return f"<werk project {self._name()} in {self.root}, profile {self.profile or 'local'}>"
 
