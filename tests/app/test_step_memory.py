@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import werk as werk_
 from werk.app.step_memory import last_words, watcher
+from werk.core.errors import Failed
 from werk.workflow import StepContext
 from werk.workflow.memory import Limit, Memory
 
@@ -129,6 +131,16 @@ def until_resumed(project: Path, run: str) -> subprocess.CompletedProcess[str]:
             return done
         time.sleep(1)
     raise AssertionError(done.stderr)
+
+
+def test_a_notebook_whose_run_was_killed_hears_why(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "pipelines.py").write_text(
+        PIPELINES.replace("    return len(bytearray(count))", "    time.sleep(0.5)\n    os.kill(os.getpid(), 9)")
+    )
+    monkeypatch.setenv("WERK_HOME", str(project.parent / "home"))
+    with pytest.raises(Failed, match="The process of 'fill' was killed: it held ") as ended:
+        werk_.open(project).start("filling", count=1)
+    assert ended.value.code == "run-ended"
 
 
 # --- a machine that is told of ---

@@ -80,6 +80,12 @@ def last_words(root: Path, run: str, memory: Memory | None = None) -> list[str]:
     return [sentence for path in sorted((root / LOGS / run).glob("*.memory")) if (sentence := _sentence(path, memory))]
 
 
+def newest_words(root: Path) -> list[str]:
+    """Of the run that worked here last, for who has only seen its process end."""
+    left = sorted((root / LOGS).glob("run_*/*.memory"), key=lambda path: path.stat().st_mtime_ns)
+    return last_words(root, left[-1].parent.name) if left else []
+
+
 def _sentence(path: Path, memory: Memory) -> str:
     try:
         peak, line = path.read_text(encoding="utf-8").splitlines()

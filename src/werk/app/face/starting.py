@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from werk.app.step_memory import newest_words
 from werk.core import errors
 from werk.core.errors import Failed, InputError, StepFailed, WerkError
 
@@ -49,7 +50,7 @@ def _called(root: Path, profile: str | None, words: Iterable[str]) -> dict[str, 
                 process.communicate()
         out.seek(0)
         if process.returncode:
-            raise _error(process.returncode, last)
+            raise _error(process.returncode, last, root)
         answer: dict[str, Any] = json.load(out)
     return answer
 
@@ -71,9 +72,11 @@ def _passed_on(process: subprocess.Popen[str]) -> str:
     return last
 
 
-def _error(code: int, line: str) -> WerkError:
+def _error(code: int, line: str, root: Path) -> WerkError:
     if not line:
-        return Failed(f"The process of the run ended with {code}.", code="run-ended", hint="`runs()` shows what can be resumed.")
+        known = "".join(f" {sentence}" for sentence in newest_words(root)) if code < 0 else ""
+        hint = "`runs()` shows what can be resumed."
+        return Failed(f"The process of the run ended with {code}.{known}", code="run-ended", hint=hint)
     said = json.loads(line)
     told = {name: said[name] for name in ("code", "hint")}
     traceback = said.get("traceback")
